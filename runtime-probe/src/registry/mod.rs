@@ -7,6 +7,7 @@
 //! * [`held`]: a reader's reference to a task, to wake it once;
 //! * [`sites`]: spawn sites, each as one pointer;
 //! * [`threads`]: the threads that poll and wake;
+//! * [`polls`]: the polls under way on this thread;
 //! * [`runtimes`]: the runtimes with hooks of the probe;
 //! * [`endings`]: runtimes that are being dropped;
 //! * [`local_sets`]: the `LocalSet`s and their polls;
@@ -51,6 +52,7 @@ pub(crate) mod locks;
 pub(crate) mod names;
 #[cfg_attr(not(feature = "semaphore"), allow(dead_code, reason = "of semaphores"))]
 pub(crate) mod permits;
+pub(crate) mod polls;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")

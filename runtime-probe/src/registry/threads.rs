@@ -1,5 +1,6 @@
 //! The threads that poll and wake tasks: each has a small number, which fits into a record, and a name.
 
+use super::polls::Here;
 use crate::events::chunks::{Entry, TRACE, Writer};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use crate::stack::wait_set::WaitSet;
@@ -191,14 +192,14 @@ static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 /// The slot of threads that are being listed, or are unlisted again. It is no plain one, because nothing tells it of demands.
 static UNLISTED: Slot = Slot::new(DEMANDED);
 /// The slot of threads that were never listed.
-static NEVER_LISTED: Slot = Slot::new(UNKNOWN);
+pub(super) static NEVER_LISTED: Slot = Slot::new(UNKNOWN);
 
 /// Unlists the thread when it ends.
 struct Own(Cell<Option<&'static Slot>>);
 
 impl Drop for Own {
     fn drop(&mut self) {
-        SLOT.with(|cell| cell.set(&UNLISTED));
+        Here::get().slot.set(&UNLISTED);
         let Some(slot) = self.0.get() else { return };
         if let Some(chunks) = TRACE.get() {
             WRITER.with(|writer| chunks.hand_in(writer, &slot.trace_chunk));
@@ -218,8 +219,6 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
 }
 
 thread_local! {
-    /// No destructor: one load on the hot path.
-    static SLOT: Cell<&'static Slot> = const { Cell::new(&NEVER_LISTED) };
     static OWN: Own = const { Own(Cell::new(None)) };
     /// The chunk for this thread's trace entries. No destructor, too.
     static WRITER: Writer<'static> = const { Writer::new() };
@@ -259,22 +258,16 @@ pub(crate) fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
 /// This thread's slot. The first call of a thread lists it.
 #[inline(always)]
 pub(crate) fn slot() -> &'static Slot {
-    let slot = slot_so_far();
+    let slot = Here::get().slot();
     match std::ptr::eq(slot, &NEVER_LISTED) {
         false => slot,
         true => enlist(),
     }
 }
 
-/// This thread's slot. If the thread was never listed, one that is not plain, which MUST NOT be written.
-#[inline(always)]
-pub(crate) fn slot_so_far() -> &'static Slot {
-    SLOT.with(Cell::get)
-}
-
 /// This thread's slot, if it has one. Async-signal-safe.
 pub(crate) fn if_listed() -> Option<&'static Slot> {
-    let slot = slot_so_far();
+    let slot = Here::get().slot();
     (!std::ptr::eq(slot, &NEVER_LISTED)).then_some(slot)
 }
 
@@ -304,7 +297,7 @@ pub(crate) fn current() -> ThreadNumber {
 fn enlist() -> &'static Slot {
     // A thread that is being torn down is not listed, because nothing would unlist it. Code that is called from here
     // and calls `slot` (an allocator that wakes tasks) finds that slot, too.
-    SLOT.with(|cell| cell.set(&UNLISTED));
+    Here::get().slot.set(&UNLISTED);
     let Ok(()) = OWN.try_with(|_| ()) else {
         return &UNLISTED;
     };
@@ -326,7 +319,7 @@ fn enlist() -> &'static Slot {
     slot.now.store(crate::clock::ticks(), Ordering::Relaxed);
     table.alive.insert(table.last, (thread, slot));
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));
-    SLOT.with(|cell| cell.set(slot));
+    Here::get().slot.set(slot);
     slot
 }
 

@@ -27,6 +27,15 @@ pub(crate) struct WakeSlot {
 }
 
 impl WakeSlot {
+    #[cfg(not(probe_loom))]
+    pub(crate) const fn new() -> Self {
+        Self {
+            guard: Mutex::new(()),
+            waker: UnsafeCell::new(None),
+        }
+    }
+
+    #[cfg(probe_loom)]
     pub(crate) fn new() -> Self {
         Self {
             guard: Mutex::new(()),

@@ -9,6 +9,7 @@ use crate::demand::{self, Demand};
 use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
+use crate::registry::polls::Here;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
 use crate::registry::threads::{self, Slot};
@@ -94,7 +95,7 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        let slot = threads::slot_so_far();
+        let slot = Here::get().slot();
         let (record, slot, poll, began, generation, table) =
             match record.poll_flags().is_plain() && slot.is_plain() {
                 true => {

@@ -143,6 +143,7 @@ fn start_first() -> bool {
     if !off {
         environment::check();
         crate::clock::init();
+        crate::registry::polls::init();
         crate::stack::wait_set::WaitSet::init();
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         futex::install();

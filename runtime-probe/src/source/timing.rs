@@ -4,6 +4,7 @@ use super::trace;
 use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
+use crate::registry::polls::Here;
 use crate::registry::task::{Kind, Record};
 use crate::registry::threads::{self, Slot};
 use crate::tally::poll_times::{self, Finished};
@@ -46,7 +47,7 @@ fn settle(record: &Record) -> Option<Ticks> {
 /// Ends a task and closes its record. Called once for each task, whether it returned, panicked or was dropped.
 #[inline(never)]
 pub(super) fn note_end(record: &Record) {
-    let slot = threads::slot_so_far();
+    let slot = Here::get().slot();
     if slot.has_reasons() || std::thread::panicking() {
         return end_closely(record);
     }

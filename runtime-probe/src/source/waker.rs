@@ -18,23 +18,21 @@ use crate::demand;
 use crate::primitive::Ordering;
 #[cfg(feature = "sync")]
 use crate::registry::locks::Who;
+use crate::registry::polls::{Here, PollFrame};
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{
     GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking, Written,
 };
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
-use crate::stack::own::OwnStack;
 use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::stack::template::{self, AnchorFrame, WholeThread};
 use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{How, WaitSite};
 #[cfg(feature = "sync")]
 use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::ptr::null;
-use std::sync::atomic::compiler_fence;
-use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, RawWaker, RawWakerVTable};
 
 /// Of records whose slot is written once.
 pub(super) static WRITTEN_ONCE: RawWakerVTable =
@@ -51,71 +49,13 @@ pub(super) static WRITTEN_OFTEN: RawWakerVTable = RawWakerVTable::new(
 const ONCE: bool = false;
 const OFTEN: bool = true;
 
-/// A poll, as a local of the wrapper's `poll`. Its address is the root at which a capture ends.
-struct PollFrame {
-    /// The poll's waker. Its data is the record with the generation. A closure's is never handed out, and has the
-    /// generation 0. It owns no reference and is never dropped: the wrapper's reference outlives the poll.
-    waker: ManuallyDrop<Waker>,
-    outer: *const PollFrame,
-    /// The thread's slot.
-    slot: &'static Slot,
-}
-
-impl PollFrame {
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "makes a waker")]
-    fn new(
-        record: &Record,
-        generation: usize,
-        table: &'static RawWakerVTable,
-        own: &OwnStack,
-        slot: &'static Slot,
-    ) -> Self {
-        // `map_addr` would take three instructions more.
-        let address = std::ptr::from_ref(record).expose_provenance();
-        let data = std::ptr::without_provenance(address | generation);
-        PollFrame {
-            // SAFETY: the vtable is made for such data.
-            waker: ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, table)) }),
-            outer: innermost(own),
-            slot,
-        }
-    }
-
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.waker.data().addr()
-    }
-
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "records live for ever")]
-    fn record<'a>(&self) -> &'a Record {
-        // SAFETY: `new` makes the data of a record's address.
-        unsafe { record_of(self.waker.data()) }
-    }
-
-    /// The future or closure that is polled.
-    fn meta(&self) -> &'static FutureMeta {
-        self.record().meta().unwrap_or(<() as HasMeta>::META)
-    }
-
-    /// A number that no other poll has for a long time.
-    #[inline(always)]
-    fn mark(&self) -> u64 {
-        self.data() as u64 ^ self.record().poll() << 48
-    }
-}
-
 /// Keeps a frame in force until it is dropped, also after a panic.
 struct Entered<'a>(&'a PollFrame);
 
 impl<'a> Entered<'a> {
     #[inline(always)]
-    fn new(own: &OwnStack, frame: &'a PollFrame) -> Self {
-        // A signal handler on this thread must not find a frame that is not written yet. At the end of the poll, the
-        // Release store of the phase keeps the order.
-        compiler_fence(Ordering::Release);
-        own.innermost.set(std::ptr::from_ref(frame).cast());
+    fn new(here: &Here, frame: &'a PollFrame) -> Self {
+        here.enter(frame);
         Entered(frame)
     }
 }
@@ -123,9 +63,10 @@ impl<'a> Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        OwnStack::here().innermost.set(self.0.outer.cast());
+        let here = Here::get();
+        here.leave(self.0);
         let now = clock::ticks();
-        let slot = self.0.slot;
+        let slot = here.slot();
         slot.now.store(now, Ordering::Relaxed);
         let record = self.0.record();
         // Only this thread has written both since the begin of the poll.
@@ -149,25 +90,18 @@ fn end_and_tell(record: &Record, slot: &Slot, began: clock::Ticks, now: clock::T
     }
 }
 
-/// The innermost poll of ours on this thread; null outside of any.
-#[inline(always)]
-fn innermost(own: &OwnStack) -> *const PollFrame {
-    own.innermost.get().cast()
-}
-
 /// The id of the task that runs on this thread; 0 for none.
 #[inline(always)]
 pub(crate) fn current_task() -> u64 {
-    current().map_or(0, Record::id)
+    // Outside of any poll it is that of no task, 0.
+    Here::get().innermost().record().id()
 }
 
 /// The poll under way on this thread, as a number below 2^48, and the task's record. The next 63 polls of the task have
 /// other numbers. 0 outside of any poll. Async-signal-safe.
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads the current poll's frame")]
 pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
-    // SAFETY: as in `current`.
-    match unsafe { innermost(OwnStack::here()).as_ref() } {
+    match Here::get().innermost().if_a_poll() {
         Some(frame) => (frame.data(), Some(frame.record())),
         None => (0, None),
     }
@@ -214,10 +148,9 @@ pub(super) fn registrations() -> u16 {
 
 /// The record of the task that runs on this thread.
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads the current poll's frame")]
 fn current<'a>() -> Option<&'a Record> {
-    // SAFETY: null or the frame of a poll further up on this thread's stack, which resets the pointer before it ends.
-    unsafe { innermost(OwnStack::here()).as_ref() }.map(PollFrame::record)
+    let poll = Here::get().innermost().if_a_poll();
+    poll.map(PollFrame::record)
 }
 
 /// Removes the last registration of the poll under way on this thread.
@@ -258,18 +191,14 @@ pub(super) fn wait_site() -> WaitSite {
 }
 
 /// The root of the stack of the polled task, and its future. Nested futures belong to their task.
-#[expect(unsafe_code, reason = "reads the frames of polls")]
 fn root() -> Option<(usize, &'static FutureMeta)> {
-    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is its `outer`.
-    unsafe {
-        let mut frame = innermost(OwnStack::here()).as_ref()?;
-        while frame.record().kind() == Kind::Nested
-            && let Some(outer) = frame.outer.as_ref()
-        {
-            frame = outer;
-        }
-        Some((std::ptr::from_ref(frame).addr(), frame.meta()))
+    let mut frame = Here::get().innermost().if_a_poll()?;
+    while frame.record().kind() == Kind::Nested
+        && let Some(outer) = frame.outer()
+    {
+        frame = outer;
     }
+    Some((std::ptr::from_ref(frame).addr(), frame.meta()))
 }
 
 /// A poll that a signal interrupted.
@@ -291,14 +220,11 @@ pub(crate) struct Interrupted {
 /// The polls under way on this thread, the innermost first: of a nested future, of its task, and those around a
 /// `block_on` inside of that task.
 ///
-/// Async-signal-safe, and correct at any instruction: a frame is put in force when it is complete, and is reset before
-/// it ends.
-#[expect(unsafe_code, reason = "reads the frames of polls")]
+/// Async-signal-safe: see [`Here::polls`].
 pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
-    let innermost = innermost(OwnStack::here());
-    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is its `outer`.
-    let frame = |at: *const PollFrame| unsafe { at.as_ref() };
-    std::iter::successors(frame(innermost), move |at| frame(at.outer)).map(|at| {
+    let here = Here::get();
+    let slot = here.slot();
+    here.polls().map(move |at| {
         let record = at.record();
         Interrupted {
             record,
@@ -306,14 +232,14 @@ pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
             meta: at.meta(),
             root: std::ptr::from_ref(at).addr(),
             waits: record.last_waits(),
-            before: at.slot.kept_waits(at.mark()),
+            before: slot.kept_waits(at.mark()),
         }
     })
 }
 
 /// Whether a poll of ours is under way on this thread.
 pub(super) fn is_polling() -> bool {
-    !innermost(OwnStack::here()).is_null()
+    Here::get().innermost().if_a_poll().is_some()
 }
 
 /// A poll that is about to begin.
@@ -334,6 +260,7 @@ pub(super) struct Start<'r> {
 /// that. If `is_over`, the record is closed at once: until the future is dropped, it would be a task that nothing can
 /// wake.
 #[inline(always)]
+#[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
     start: Start<'_>,
     inner: impl FnOnce(&mut Context<'_>) -> R,
@@ -341,9 +268,10 @@ pub(super) fn poll<R>(
 ) -> R {
     let (record, slot) = (start.record, start.slot);
     record.begin_poll(start.poll, slot.number(), start.began);
-    let own = OwnStack::here();
-    let frame = PollFrame::new(record, start.generation, start.table, own, slot);
-    let entered = Entered::new(own, &frame);
+    let here = Here::get();
+    // SAFETY: the vtable is one of ours.
+    let frame = unsafe { PollFrame::new(record, start.generation, start.table, here) };
+    let entered = Entered::new(here, &frame);
     let result = inner(&mut Context::from_waker(&entered.0.waker));
     if is_over(&result) {
         entered.0.record().close();
@@ -361,6 +289,7 @@ pub(super) fn note_outer(record: &Record) {
 // Never inlined, as the wrapper's poll: otherwise tokio's poll of the closure would be taken for the closure's root.
 #[cfg(feature = "rt")]
 #[inline(never)]
+#[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
     let (slot, mut began) = (threads::slot(), clock::ticks());
     slot.now.store(began, Ordering::Relaxed);
@@ -369,24 +298,13 @@ pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
     }
     record.begin_poll(record.next_poll(), slot.number(), began);
     let _busy = slot.runs_a_closure();
-    let own = OwnStack::here();
-    let frame = PollFrame::new(record, 0, &WRITTEN_ONCE, own, slot);
-    let _entered = Entered::new(own, &frame);
+    let here = Here::get();
+    // SAFETY: the vtable is one of ours.
+    let frame = unsafe { PollFrame::new(record, 0, &WRITTEN_ONCE, here) };
+    let _entered = Entered::new(here, &frame);
     let result = inner();
     record.close();
     result
-}
-
-/// The record in a waker's data.
-///
-/// # Safety
-/// `data` is that of a waker of ours.
-#[inline(always)]
-#[expect(unsafe_code, reason = "records live for ever")]
-unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
-    let record = std::ptr::with_exposed_provenance(data.addr() & !(GENERATIONS - 1));
-    // SAFETY: without the generation it is the address of a record, and records live for ever.
-    unsafe { &*record }
 }
 
 /// (address of the record, generation) of a waker's two words, if it is ours.
@@ -406,15 +324,12 @@ static CLONE_FRAMES: [AnchorFrame; 2] = [AnchorFrame::new(), AnchorFrame::new()]
 #[inline(never)]
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn clone<const SLOT: bool>(data: *const ()) -> RawWaker {
-    // First: see `stack::own`.
-    let frame = innermost(OwnStack::here());
+    // First: see `registry::polls`.
+    let poll = Here::get().innermost();
     // SAFETY: called through the vtable, so `data` is ours.
-    let record = unsafe { record_of(data) };
+    let record = unsafe { Record::of_waker(data) };
     record.retain();
-    // SAFETY: null or a frame further up on this stack, see `current`.
-    if let Some(poll) = unsafe { frame.as_ref() }
-        && poll.data() == data.addr()
-    {
+    if poll.data() == data.addr() {
         let anchor = here!();
         let repeats = record.last_waits().is_some_and(|last| {
             // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
@@ -465,7 +380,7 @@ unsafe fn register<const SLOT: bool>(poll: &PollFrame, pc: usize, sp: usize, fp:
     }
     let of_this_poll = record.waits_of_this_poll();
     if of_this_poll.is_none() {
-        poll.slot.keep_waits(poll.mark(), last);
+        Here::get().slot().keep_waits(poll.mark(), last);
     }
     let earlier = of_this_poll.or_else(|| template::carried(record.waits_to_carry()?));
     let frame = &CLONE_FRAMES[usize::from(SLOT)];
@@ -476,25 +391,25 @@ unsafe fn register<const SLOT: bool>(poll: &PollFrame, pc: usize, sp: usize, fp:
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn wake<const SLOT: bool>(data: *const ()) {
-    // First: see `stack::own`.
-    let own = OwnStack::here();
+    // First: see `registry::polls`.
+    let here = Here::get();
     // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`. The slot is written as the
     // vtable says.
     unsafe {
-        let record = RecordRef::from_raw(record_of(data));
-        note_wake(own, &record, data, true);
+        let record = RecordRef::from_raw(Record::of_waker(data));
+        note_wake(here, &record, data, true);
         record.wake_through(written::<SLOT>());
     }
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn wake_by_ref<const SLOT: bool>(data: *const ()) {
-    let own = OwnStack::here();
+    let here = Here::get();
     // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
     // was polled. The slot is written as the vtable says.
     unsafe {
-        let record = record_of(data);
-        note_wake(own, record, data, false);
+        let record = Record::of_waker(data);
+        note_wake(here, record, data, false);
         record.wake_through(written::<SLOT>());
     }
 }
@@ -502,22 +417,18 @@ unsafe fn wake_by_ref<const SLOT: bool>(data: *const ()) {
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through the vtable, which owns a reference.
-    drop(unsafe { RecordRef::from_raw(record_of(data)) });
+    drop(unsafe { RecordRef::from_raw(Record::of_waker(data)) });
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads the current poll's frame")]
-fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
-    // SAFETY: null or a frame further up on this stack, see `current`.
-    let Some(poll) = (unsafe { innermost(own).as_ref() }) else {
-        return note_wake_elsewhere(record, None, consumed);
-    };
+fn note_wake(here: &Here, record: &Record, data: *const (), consumed: bool) {
+    let poll = here.innermost();
     let distance = poll.data() ^ data.addr();
     let waking = poll.record();
     let by = waking.id();
-    // Wakers of one record differ by less than the number of generations.
+    // Wakers of one record differ by less than the number of generations. Outside of any poll the id is 0.
     if distance.wrapping_sub(1) < GENERATIONS - 1 || by == 0 {
-        return note_wake_closely(record, poll, data, consumed);
+        return note_wake_closely(record, data, consumed);
     }
     let Some(phase) = record.phase_to_wake() else {
         return;
@@ -525,21 +436,26 @@ fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
     if phase.is_polling() {
         // The task becomes runnable at the end of that poll, which has a timestamp anyway.
         record.note_first_wake(phase, consumed, 0, by, distance == 0);
-    } else if !poll.slot.has_reasons() {
+    } else if !here.slot().has_reasons() {
         // Inside a poll, the thread's last stamp (the begin of that poll) is used: the clock costs more than the rest
         // of a wake. It is read only if a profile needs the time of the wait.
-        let at = poll.slot.now.load(Ordering::Relaxed);
+        let at = here.slot().now.load(Ordering::Relaxed);
         record.note_first_wake(phase, consumed, at, by, false);
     } else {
-        note_wake_closely(record, poll, data, consumed);
+        note_wake_closely(record, data, consumed);
     }
 }
 
-/// A wake inside a poll: of a waiting task, if its time is needed; by a closure; by a task without an id; through a waker of an older
+/// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an id; through a waker of an older
 /// generation.
 #[cold]
 #[inline(never)]
-fn note_wake_closely(record: &Record, poll: &PollFrame, data: *const (), consumed: bool) {
+fn note_wake_closely(record: &Record, data: *const (), consumed: bool) {
+    let here = Here::get();
+    let Some(poll) = here.innermost().if_a_poll() else {
+        return note_wake_elsewhere(record, None, consumed);
+    };
+    let slot = here.slot();
     let distance = poll.data() ^ data.addr();
     if distance.wrapping_sub(1) < GENERATIONS - 1 {
         record.note_stale_self_wake();
@@ -552,18 +468,18 @@ fn note_wake_closely(record: &Record, poll: &PollFrame, data: *const (), consume
         return note_wake_elsewhere(record, Some(poll), consumed);
     }
     let by = match waking.id() {
-        0 => Waking::Thread(poll.slot.number()),
+        0 => Waking::Thread(slot.number()),
         id => Waking::Task(id),
     };
     let at = match phase.is_polling() {
         true => 0,
         false if demand::any() => clock::ticks(),
-        false => poll.slot.now.load(Ordering::Relaxed),
+        false => slot.now.load(Ordering::Relaxed),
     };
     let by_itself = phase.is_polling() && distance < GENERATIONS;
     record.note_first_wake(phase, consumed, at, by.pack(), by_itself);
     if !phase.is_polling() && demand::any() {
-        trace::wake(record, poll.slot, at);
+        trace::wake(record, slot, at);
     }
 }
 

@@ -1,18 +1,12 @@
-//! The thread-local state of captures: the innermost poll, at which a capture ends, and the bounds of the stack.
-//!
-//! It is one thread-local, because in a library each access to a thread-local is a call that clobbers registers. Code
-//! that runs for every wait accesses it once, at its begin, when it has no values in registers.
+//! The bounds of this thread's own stack.
 
 use crate::sys::thread;
 use std::cell::Cell;
 use std::ops::Range;
-use std::ptr::null;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// The state of a thread.
+/// The bounds of a thread's own stack.
 pub(crate) struct OwnStack {
-    /// The frame of the innermost poll of ours on this thread, made by `source::waker`; null outside of any.
-    pub(crate) innermost: Cell<*const ()>,
     /// The lower bound of the thread's own stack. Both bounds are set at the start of a runtime's thread, or at the first
     /// capture. They are 0 before that, after the last capture, and if the system does not tell.
     low: Cell<usize>,
@@ -23,7 +17,6 @@ thread_local! {
     /// No destructor, so it can be read for as long as the thread runs, and by a signal handler.
     static OWN: OwnStack = const {
         OwnStack {
-            innermost: Cell::new(null()),
             low: Cell::new(0),
             high: Cell::new(0),
         }
@@ -31,7 +24,7 @@ thread_local! {
 }
 
 impl OwnStack {
-    /// This thread's state.
+    /// This thread's bounds.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a thread-local without a destructor")]
     pub(crate) fn here<'a>() -> &'a OwnStack {
@@ -140,7 +133,6 @@ mod tests {
         let words = [1usize, 2, 3, 4];
         let sp = words.as_ptr().addr();
         let own = OwnStack {
-            innermost: Cell::new(null()),
             low: Cell::new(sp - 64),
             high: Cell::new(sp + size_of_val(&words)),
         };

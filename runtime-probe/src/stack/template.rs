@@ -207,9 +207,11 @@ fn capturer() -> Option<*mut Capturer> {
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes its own contract on")]
 pub(crate) unsafe fn repeats(anchor: &Anchor, last: &WaitSet) -> bool {
-    // SAFETY: the caller took the anchor, at the path's instruction.
-    let path = last.fixed_path(anchor.pc);
-    path.is_some_and(|path| unsafe { path.words_match(anchor) }) && !is_verifying()
+    let is_taken = last.fixed_path(anchor.pc).is_some_and(|path| {
+        // SAFETY: the caller took the anchor, at the path's instruction.
+        unsafe { path.words_match(anchor) }
+    });
+    is_taken && !is_verifying()
 }
 
 /// The same by any other path.
@@ -228,11 +230,11 @@ pub(crate) unsafe fn repeats_loosely(anchor: &Anchor, root: usize, last: &WaitSe
 #[expect(unsafe_code, reason = "reads this thread's stack")]
 unsafe fn takes_loose_path(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
     let path = last.loose_path(anchor.pc);
-    // SAFETY: both are on this thread's own stack, and the caller took the anchor.
-    path.is_some_and(|path| {
-        OwnStack::here().holds(anchor.sp, root)
-            && unsafe { path.is_taken(anchor, root - anchor.sp) }
-    })
+    path.filter(|_| OwnStack::here().holds(anchor.sp, root))
+        .is_some_and(|path| {
+            // SAFETY: both are on this thread's own stack, and the caller took the anchor.
+            unsafe { path.is_taken(anchor, root - anchor.sp) }
+        })
 }
 
 /// The set for the current registration: `earlier` and the stack from `anchor` up to the stack address `root`. If the

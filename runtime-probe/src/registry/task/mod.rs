@@ -129,7 +129,7 @@ pub(crate) struct Record {
     stale_wakes: AtomicU32,
     /// The thread of the last poll, and a mark outside of polls.
     worker: AtomicU32,
-    unused: AtomicU32,
+    _unused: AtomicU32,
     flags: AtomicU64,
     id: AtomicU64,
     woken_by: AtomicU64,
@@ -147,8 +147,9 @@ pub(crate) struct Record {
     pub(in crate::registry) next_batch: AtomicPtr<Record>,
 }
 
-impl Record {
-    pub(in crate::registry) fn free() -> Self {
+/// A free record. A macro, because loom's types have no const constructors.
+macro_rules! free {
+    () => {
         Record {
             refs: AtomicU64::new(0),
             slot: WakeSlot::new(),
@@ -164,7 +165,7 @@ impl Record {
             self_wakes: AtomicU32::new(0),
             stale_wakes: AtomicU32::new(0),
             worker: AtomicU32::new(IDLE),
-            unused: AtomicU32::new(0),
+            _unused: AtomicU32::new(0),
             flags: AtomicU64::new(0),
             id: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
@@ -176,6 +177,30 @@ impl Record {
             next: AtomicPtr::new(std::ptr::null_mut()),
             next_batch: AtomicPtr::new(std::ptr::null_mut()),
         }
+    };
+}
+
+impl Record {
+    #[cfg(not(probe_loom))]
+    pub(in crate::registry) const fn free() -> Self {
+        free!()
+    }
+
+    #[cfg(probe_loom)]
+    pub(in crate::registry) fn free() -> Self {
+        free!()
+    }
+
+    /// The record in a waker's data.
+    ///
+    /// # Safety
+    /// `data` is that of a waker of ours: the address of a record, and a generation.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "records live for ever")]
+    pub(crate) unsafe fn of_waker<'a>(data: *const ()) -> &'a Record {
+        let record = std::ptr::with_exposed_provenance(data.addr() & !(GENERATIONS - 1));
+        // SAFETY: without the generation it is the address of a record, and records live for ever.
+        unsafe { &*record }
     }
 
     /// Makes a free record that of a task, with one reference.
