@@ -70,9 +70,9 @@ impl Budget {
     pub const PING_PONG: Self = Self::PartOfDial9(0.2);
     pub const ECHO: Self = Self::PartOfDial9(0.5);
     /// Instructions, against bare tokio.
-    pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.55);
-    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.33);
-    pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.22);
+    pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.45);
+    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.25);
+    pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.19);
     /// With a block profile rate against the rate off: waits of 1 ms, of 10 us, and every wait are counted.
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.2);

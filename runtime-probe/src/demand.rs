@@ -283,8 +283,15 @@ mod tests {
             assert_eq!((demand.rate(), demand.is_on()), (0, false));
         }
         let before = task_times::recording();
+        let is_plain = || {
+            let own = threads::slot();
+            let other = std::thread::spawn(|| threads::slot().is_plain());
+            (own.is_plain(), other.join().unwrap())
+        };
+        assert_eq!(is_plain(), (true, true));
         let both = [Demand::TaskTimes, Demand::ReadyTimes].map(Lease::of_all);
         assert!(any() && any_times());
+        assert_eq!(is_plain(), (false, false), "each thread knows");
         assert_eq!(task_times::recording(), before + 1);
         assert!(!Demand::Waits.is_on() && !Demand::PollTimes.is_on());
         let again = Lease::of_all(Demand::TaskTimes);
@@ -293,5 +300,6 @@ mod tests {
         assert_eq!(task_times::recording(), before + 1, "it has gone on");
         drop(again);
         assert!(!any_times());
+        assert_eq!(is_plain(), (true, true));
     }
 }

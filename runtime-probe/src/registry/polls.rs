@@ -35,20 +35,20 @@ static OUTSIDE: Outside = Outside(PollFrame {
         #[expect(unsafe_code, reason = "makes a waker")]
         // SAFETY: it is never used as a waker, and never dropped.
         unsafe {
-            Waker::from_raw(RawWaker::new((&raw const NOBODY.0).cast(), &NO_WAKER))
+            Waker::from_raw(RawWaker::new((&raw const NO_TASK.0).cast(), &NO_WAKER))
         }
     }),
     outer: null(),
 });
 
 /// The record of [`OUTSIDE`]: no task's.
-static NOBODY: Nobody = Nobody(Record::free());
+static NO_TASK: NoTask = NoTask(Record::free());
 
-struct Nobody(Record);
+struct NoTask(Record);
 
 #[expect(unsafe_code, reason = "a record in a static")]
 // SAFETY: any thread may use a record; the poller's methods need a poll, and this record has none.
-unsafe impl Sync for Nobody {}
+unsafe impl Sync for NoTask {}
 
 static NO_WAKER: RawWakerVTable = RawWakerVTable::new(
     |data| RawWaker::new(data, &NO_WAKER),
@@ -76,7 +76,7 @@ thread_local! {
 /// At the start, before any poll.
 pub(crate) fn init() {
     // [`PollFrame::record`] makes a pointer of an address.
-    (&raw const NOBODY.0).expose_provenance();
+    (&raw const NO_TASK.0).expose_provenance();
 }
 
 impl Here {

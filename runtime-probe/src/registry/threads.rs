@@ -82,6 +82,7 @@ const UNKNOWN: u64 = 2;
 
 /// The same: the thread runs a closure of the blocking pool, which may run for an hour. So the thread's last stamp is no
 /// substitute for the time.
+#[cfg(feature = "rt")]
 const IN_A_CLOSURE: u64 = 4;
 
 impl Slot {

@@ -78,6 +78,8 @@ impl WakeSlot {
     )]
     pub(crate) unsafe fn set_first(&self, waker: &Waker) {
         let waker = waker.clone();
+        // SAFETY: no reader yet.
+        debug_assert!(self.waker.with(|slot| unsafe { &*slot }.is_none()));
         // SAFETY: no reader yet. The slot is empty, so nothing has to be dropped.
         self.waker
             .with_mut(|slot| unsafe { std::ptr::write(slot, Some(waker)) });
@@ -123,12 +125,31 @@ impl WakeSlot {
     pub(crate) unsafe fn wake(&self, how: Written) {
         match how {
             Written::Once => self.waker.with(|slot| {
-                // SAFETY: written before this reader existed, and never again while readers exist.
-                unsafe { (*slot).as_ref().unwrap_unchecked() }.wake_by_ref();
+                // SAFETY: written before this reader existed, if ever, and never again while readers exist.
+                if let Some(waker) = unsafe { &*slot } {
+                    waker.wake_by_ref();
+                }
             }),
             // SAFETY: the contract of this function.
             Written::Often => unsafe { self.wake_often() },
         }
+    }
+
+    /// The same with [`Written::Once`], if the slot was written.
+    ///
+    /// # Safety
+    /// As for [`WakeSlot::wake`], and the slot was written.
+    #[cfg(not(probe_loom))]
+    #[inline(always)]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
+    pub(crate) unsafe fn wake_written(&self) {
+        self.waker.with(|slot| {
+            // SAFETY: written before this reader existed, and never again while readers exist.
+            unsafe { (*slot).as_ref().unwrap_unchecked() }.wake_by_ref();
+        });
     }
 
     /// # Safety

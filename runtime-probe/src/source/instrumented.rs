@@ -11,7 +11,9 @@ use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::polls::Here;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
+#[cfg(feature = "rt")]
+use crate::registry::task::PollNumber;
+use crate::registry::task::{EndedWait, Kind, PollFlags, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
 use crate::stack::raw::{FutureMeta, HasMeta};

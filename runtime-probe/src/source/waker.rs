@@ -323,7 +323,7 @@ static CLONE_FRAMES: [AnchorFrame; 2] = [AnchorFrame::new(), AnchorFrame::new()]
 /// to. Any other clone only counts a reference.
 #[inline(never)]
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn clone<const SLOT: bool>(data: *const ()) -> RawWaker {
+unsafe fn clone<const WRITTEN: bool>(data: *const ()) -> RawWaker {
     // First: see `registry::polls`.
     let poll = Here::get().innermost();
     // SAFETY: called through the vtable, so `data` is ours.
@@ -340,15 +340,15 @@ unsafe fn clone<const SLOT: bool>(data: *const ()) -> RawWaker {
         } else {
             let Anchor { pc, sp, fp } = anchor;
             // SAFETY: the same, and this function is still running while that one does.
-            unsafe { register::<SLOT>(poll, pc, sp, fp) };
+            unsafe { register::<WRITTEN>(poll, pc, sp, fp) };
         }
     }
-    RawWaker::new(data, table::<SLOT>())
+    RawWaker::new(data, table::<WRITTEN>())
 }
 
 #[inline(always)]
-const fn table<const SLOT: bool>() -> &'static RawWakerVTable {
-    match SLOT {
+const fn table<const WRITTEN: bool>() -> &'static RawWakerVTable {
+    match WRITTEN {
         ONCE => &WRITTEN_ONCE,
         OFTEN => &WRITTEN_OFTEN,
     }
@@ -356,21 +356,21 @@ const fn table<const SLOT: bool>() -> &'static RawWakerVTable {
 
 /// How the slot is written.
 #[inline(always)]
-const fn written<const SLOT: bool>() -> Written {
-    match SLOT {
+const fn written<const WRITTEN: bool>() -> Written {
+    match WRITTEN {
         ONCE => Written::Once,
         OFTEN => Written::Often,
     }
 }
 
-/// A registration that is not the only one of its poll, or does not repeat that of the previous poll by a fixed path. The anchor is
-/// passed in registers, so that [`clone`] needs no memory for it.
+/// A registration that is not the only one of its poll, or does not repeat that of the previous poll by a fixed path. The
+/// anchor is passed in registers, so that [`clone`] needs no memory for it.
 ///
 /// # Safety
 /// [`clone`] took the anchor, and `poll` is a local further up on this stack.
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
-unsafe fn register<const SLOT: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
+unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
     let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
     let last = record.last_waits();
@@ -383,14 +383,14 @@ unsafe fn register<const SLOT: bool>(poll: &PollFrame, pc: usize, sp: usize, fp:
         Here::get().slot().keep_waits(poll.mark(), last);
     }
     let earlier = of_this_poll.or_else(|| template::carried(record.waits_to_carry()?));
-    let frame = &CLONE_FRAMES[usize::from(SLOT)];
+    let frame = &CLONE_FRAMES[usize::from(WRITTEN)];
     // SAFETY: by this function's own contract.
     let waits = unsafe { template::capture(frame, anchor, root, poll.meta(), earlier, last) };
     record.set_waits(waits);
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn wake<const SLOT: bool>(data: *const ()) {
+unsafe fn wake<const WRITTEN: bool>(data: *const ()) {
     // First: see `registry::polls`.
     let here = Here::get();
     // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`. The slot is written as the
@@ -398,19 +398,19 @@ unsafe fn wake<const SLOT: bool>(data: *const ()) {
     unsafe {
         let record = RecordRef::from_raw(Record::of_waker(data));
         note_wake(here, &record, data, true);
-        record.wake_through(written::<SLOT>());
+        record.wake_by_waker(written::<WRITTEN>());
     }
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn wake_by_ref<const SLOT: bool>(data: *const ()) {
+unsafe fn wake_by_ref<const WRITTEN: bool>(data: *const ()) {
     let here = Here::get();
     // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
     // was polled. The slot is written as the vtable says.
     unsafe {
         let record = Record::of_waker(data);
         note_wake(here, record, data, false);
-        record.wake_through(written::<SLOT>());
+        record.wake_by_waker(written::<WRITTEN>());
     }
 }
 
@@ -446,8 +446,8 @@ fn note_wake(here: &Here, record: &Record, data: *const (), consumed: bool) {
     }
 }
 
-/// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an id; through a waker of an older
-/// generation.
+/// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an
+/// id; through a waker of an older generation.
 #[cold]
 #[inline(never)]
 fn note_wake_closely(record: &Record, data: *const (), consumed: bool) {

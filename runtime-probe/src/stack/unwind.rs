@@ -432,6 +432,54 @@ mod tests {
         modules
     }
 
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "reads registers")]
+    fn walk_to(root: usize) -> Vec<Slot> {
+        let anchor = crate::stack::anchor::here!();
+        let own = crate::stack::own::OwnStack::here();
+        own.learn_bounds();
+        let mut slots = Vec::new();
+        let visit = &mut |slot| slots.push(slot);
+        tables()
+            .unwrap()
+            .walk(anchor, root, own.high(), &mut Cache::new(), visit);
+        slots
+    }
+
+    /// The frames of a call through `through`.
+    fn frames(through: fn(&mut dyn FnMut())) -> Vec<Slot> {
+        let (root, mut slots) = (0u8, Vec::new());
+        let root = std::hint::black_box(&raw const root).addr();
+        through(&mut || slots = walk_to(root));
+        slots
+    }
+
+    #[inline(never)]
+    fn plainly(call: &mut dyn FnMut()) {
+        call();
+        std::hint::black_box(());
+    }
+
+    #[inline(never)]
+    fn realigned(call: &mut dyn FnMut()) {
+        #[repr(align(256))]
+        struct Wide(u8);
+        let wide = Wide(1);
+        std::hint::black_box(&wide);
+        call();
+        std::hint::black_box(wide.0);
+    }
+
+    #[test]
+    fn a_frame_that_realigns_its_stack_is_not_fixed() {
+        refresh();
+        let (plain, realigned) = (frames(plainly), frames(realigned));
+        assert!(plain.len() > 2 && plain.iter().all(|slot| slot.is_fixed));
+        assert_eq!(plain.len(), realigned.len());
+        let loose = realigned.iter().filter(|slot| !slot.is_fixed);
+        assert_eq!(loose.count(), 1);
+    }
+
     #[test]
     fn what_is_loaded_again_takes_no_more_memory_and_the_rest_is_bounded() {
         let mut made = Made {

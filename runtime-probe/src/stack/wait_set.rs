@@ -173,6 +173,7 @@ impl WaitSet {
 
 #[cfg(all(test, not(probe_loom)))]
 mod tests {
+    use super::super::anchor::Anchor;
     use super::*;
 
     fn stack(leaf: usize) -> &'static RawStack {
@@ -188,6 +189,30 @@ mod tests {
             std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two),
             "the same leaf again adds nothing"
         );
+    }
+
+    #[test]
+    fn the_first_path_stays_and_is_found_by_its_kind_only() {
+        let path = |pc, leaf, is_fixed| {
+            let anchor = Anchor { pc, sp: 0, fp: 0 };
+            Path::intern(&anchor, 64, &[(8, leaf)], is_fixed, stack(leaf)).unwrap()
+        };
+        for (leaf, is_fixed) in [(7, false), (8, true)] {
+            let set = WaitSet::push(None, stack(leaf)).unwrap();
+            let found = |pc| {
+                [set.fixed_path(pc), set.loose_path(pc)].map(|path| path.map(std::ptr::from_ref))
+            };
+            set.set_path(path(0x1000, 9, is_fixed));
+            assert_eq!(found(0x1000), [None; 2], "of another stack");
+            set.set_path(path(0x1000, leaf, is_fixed));
+            set.set_path(path(0x2000, leaf, is_fixed));
+            let first = Some(std::ptr::from_ref(path(0x1000, leaf, is_fixed)));
+            let expected = match is_fixed {
+                true => [first, None],
+                false => [None, first],
+            };
+            assert_eq!((found(0x1000), found(0x2000)), (expected, [None; 2]));
+        }
     }
 
     #[test]

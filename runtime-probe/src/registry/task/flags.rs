@@ -39,6 +39,7 @@ impl PollFlags {
     }
 
     /// Whether it is the first poll of a task, and nothing else is to be considered.
+    #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn is_first(self) -> bool {
         self.0 & (UNPREPARED | OFTEN | FROZEN) == UNPREPARED

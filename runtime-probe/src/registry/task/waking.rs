@@ -220,19 +220,24 @@ impl Record {
     /// of a finished poll.
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) unsafe fn wake(&self) {
-        // SAFETY: by this function's own contract.
-        unsafe { self.wake_through(self.written()) }
+        // SAFETY: the reference came from a poll, which wrote the slot before.
+        unsafe { self.slot.wake(self.written()) }
     }
 
-    /// The same if it is known how the slot of this record is written.
+    /// The same by a waker of ours, which knows how the slot of its record is written.
     ///
     /// # Safety
-    /// As for [`Record::wake`], and `written` is what the record has.
+    /// The caller holds a reference that came from a poll of this record, and `written` is what the record has.
+    #[cfg(not(probe_loom))]
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads the waker slot")]
-    pub(crate) unsafe fn wake_through(&self, written: Written) {
+    pub(crate) unsafe fn wake_by_waker(&self, written: Written) {
         debug_assert_eq!(written, self.written());
-        // SAFETY: the reference came from a poll, which wrote the slot before.
-        unsafe { self.slot.wake(written) }
+        match written {
+            // SAFETY: the poll that made the waker wrote the slot before.
+            Written::Once => unsafe { self.slot.wake_written() },
+            // SAFETY: the same.
+            Written::Often => unsafe { self.slot.wake(written) },
+        }
     }
 }

@@ -30,7 +30,7 @@ fn first_poll(record: &Record, waker: &Waker) {
 fn poll(record: &Record, stamp: u32) {
     let poll = record.next_poll();
     record.begin_poll(poll, ThreadNumber(stamp), u64::from(stamp));
-    record.end_poll(poll, u64::from(stamp), u64::from(stamp));
+    record.end_poll(u64::from(stamp), u64::from(stamp));
 }
 
 /// The steps of a waker's `wake`, except for the drop of the reference.
@@ -172,7 +172,7 @@ fn a_wake_is_followed_by_a_poll_and_a_runnable_task_is_queued() {
             let poll = record.next_poll();
             record.begin_poll(poll, ThreadNumber(stamp), 0);
             seen |= ready.load(Ordering::Relaxed);
-            record.end_poll(poll, 0, 0);
+            record.end_poll(0, 0);
             if !queue.0.load(Ordering::Relaxed) {
                 break;
             }
