@@ -78,5 +78,5 @@ fn sites_have_the_bytes_of_their_tasks() {
 
     let refused = top(&["--sort", "heap", &address]);
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("give --by sites"), "{said}");
+    assert!(said.contains("add --by sites"), "{said}");
 }
