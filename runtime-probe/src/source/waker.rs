@@ -114,12 +114,12 @@ pub(super) fn current_packed() -> u64 {
     thread_local! {
         static THREAD: Cell<u64> = const { Cell::new(0) };
     }
-    match current_task() {
-        0 => THREAD.with(|thread| match thread.get() {
+    match current() {
+        Some(record) => record.id(),
+        None => THREAD.with(|thread| match thread.get() {
             0 => first_packed(thread),
             known => known,
         }),
-        task => task,
     }
 }
 
