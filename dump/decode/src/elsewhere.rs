@@ -124,7 +124,14 @@ impl Elsewhere {
                 has_boxed_futures = true;
                 next.extend(objects().map(|object| (object, Sight::HiddenWithFutures)));
             }
-            if is_body(of.name.as_bytes()) && sight != Sight::HiddenWithFutures {
+            if is_body(of.name.as_bytes()) {
+                if let (Sight::HiddenWithFutures, Shape::Enum(states)) = (sight, &of.shape) {
+                    // An end that came there from a variable of a task was captured. Ends that the body makes itself are in
+                    // no such variable.
+                    let states = states.variants.iter().map(|state| state.member.of);
+                    let first = states.filter(|state| types.get(*state).name == "Unresumed");
+                    next.extend(first.map(|state| (state, sight)));
+                }
                 continue;
             }
             match of.shape {
