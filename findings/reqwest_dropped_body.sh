@@ -2,7 +2,7 @@
 # reqwest 0.13.5 and axum 0.8.9 with hyper 1.12.0, HTTP/1: requests of which only the status is looked at.
 #
 # Guess: a client keeps its connection. A response that is dropped is done with; what is left of its body is read and thrown away, or, if it is
-# not, this is so for each response whose body nobody reads.
+# not, this is so for each response whose body the client does not read.
 # Reality: the connection is kept if all of the body had come when the response was dropped, up to some tens of KB; else it is closed. Twenty
 # requests, one after the other, the connections of which were counted:
 #

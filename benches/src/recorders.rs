@@ -1,7 +1,5 @@
 //! Recorders of traces: what they cost, what they have in the end, and the price of spans.
 
-use std::path::Path;
-
 use crate::Error;
 use crate::budget::Budget;
 use crate::comparison::{self, Row, Runner};
@@ -39,44 +37,39 @@ fn named<'c>(contestants: &'c [Contestant], name: &str) -> Result<&'c Contestant
 /// Runs the workloads under each recorder.
 pub fn run(contestants: &[Contestant], options: &Options) -> Result<Vec<Row>, Error> {
     let [bare, dial9, probe] = RECORDED_CONTESTANTS.map(|name| named(contestants, name));
-    let runner = |contestant: &'_ Contestant| Runner {
-        name: contestant.name().to_owned(),
-        program: Path::new(""),
-        setting: None,
-        against: Some("bare".to_owned()),
-        budget: None,
-    };
     let (bare, dial9, probe) = (bare?, dial9?, probe?);
+    let runners = [
+        Runner {
+            against: None,
+            ..against_bare(bare)
+        },
+        against_bare(dial9),
+        against_bare(probe),
+        Runner {
+            name: "probe, recorder".to_owned(),
+            setting: Some(flight_recorder::setting()),
+            budget: Some(Budget::RECORDED),
+            ..against_bare(probe)
+        },
+    ];
     let mut rows = Vec::new();
-    for workload in WORKLOADS {
-        if !["poll", "pingpong", "pingpong-mt"].contains(&workload.name) {
-            continue;
-        }
-        let runners = [
-            Runner {
-                against: None,
-                program: &bare.program,
-                ..runner(bare)
-            },
-            Runner {
-                program: &dial9.program,
-                ..runner(dial9)
-            },
-            Runner {
-                program: &probe.program,
-                ..runner(probe)
-            },
-            Runner {
-                name: "probe, recorder".to_owned(),
-                program: &probe.program,
-                setting: Some(flight_recorder::setting()),
-                budget: Some(Budget::RECORDED),
-                ..runner(probe)
-            },
-        ];
+    for name in ["poll", "pingpong", "pingpong-mt"] {
+        let mut workloads = WORKLOADS.iter();
+        let workload = workloads.find(|workload| workload.name == name);
+        let workload = workload.ok_or_else(|| format!("no {name}"))?;
         rows.extend(comparison::in_turns(workload, &runners, options)?);
     }
     Ok(rows)
+}
+
+fn against_bare(contestant: &Contestant) -> Runner<'_> {
+    Runner {
+        name: contestant.name().to_owned(),
+        program: &contestant.program,
+        setting: None,
+        against: Some("bare".to_owned()),
+        budget: None,
+    }
 }
 
 const ROUNDS: u64 = 170_000;

@@ -193,7 +193,7 @@ impl Demand {
         }
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         if matches!(self, Demand::Waits | Demand::Trace) {
-            crate::sys::futex::set_watched(WORD.load(Ordering::Relaxed) & !TIMES != 0);
+            crate::sys::futex::set_watched(word & !TIMES != 0);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Follows the future of a task down to its leaf.
 
+use super::channels::Ends;
 use super::held;
 use super::kept::{KeptPart, awaits, push_given};
 use super::memory::Reader;
@@ -42,13 +43,16 @@ impl Decoder<'_, '_, '_> {
             kept: Vec::new(),
         };
         let ends = self.ends_of(future);
-        let inboxes = &mut self.inboxes;
-        ends.read(at, walk.reader, &mut chain.details, inboxes);
+        self.read_ends(&ends, at, reader, chain);
         if !self.walk(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
             chain.cut = Some("its future has returned");
         }
         walk.kept.retain(|kept| !awaits(chain, kept.future));
         chain.kept = walk.kept;
+    }
+
+    fn read_ends(&mut self, ends: &Ends, at: u64, reader: &Reader<'_>, chain: &mut Chain) {
+        ends.read(at, reader, &mut chain.details, &mut self.inboxes);
     }
 
     /// Appends the futures at `part` to the chain. Returns false if no future is there, or if the future has returned.
@@ -76,17 +80,13 @@ impl Decoder<'_, '_, '_> {
                     Phase::NotPolled => {
                         chain.frames.extend(&state.frames);
                         chain.details.push(Detail::NotPolled);
-                        let inboxes = &mut self.inboxes;
-                        let ends = &state.ends;
-                        ends.read(at, walk.reader, &mut chain.details, inboxes);
+                        self.read_ends(&state.ends, at, walk.reader, chain);
                         true
                     }
                     Phase::Suspended => {
                         chain.frames.extend(&state.frames);
                         state.held.read(at, walk.reader, &mut chain.details);
-                        let inboxes = &mut self.inboxes;
-                        let ends = &state.ends;
-                        ends.read(at, walk.reader, &mut chain.details, inboxes);
+                        self.read_ends(&state.ends, at, walk.reader, chain);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         for kept in &state.kept {
                             self.walk_kept(walk, at, kept, &state.frames, chain, depth);
@@ -105,8 +105,7 @@ impl Decoder<'_, '_, '_> {
                 match self.dynamic_type(vtable.wrapping_sub(walk.bias)) {
                     Some(die) => {
                         let ends = self.ends_of(die);
-                        let inboxes = &mut self.inboxes;
-                        ends.read(pointer, walk.reader, &mut chain.details, inboxes);
+                        self.read_ends(&ends, pointer, walk.reader, chain);
                         self.walk(walk, (pointer, die), chain, depth + 1)
                     }
                     None => {

@@ -5,11 +5,11 @@
 
 use super::Decoder;
 use super::elsewhere::Elsewhere;
-use super::held::Way;
 use super::inbox::{Contents, Inbox, Inboxes};
 use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
+use super::way::Way;
 use crate::debug::index::Die;
 use crate::debug::types::{Enum, Member, Shape, Types};
 use std::num::NonZeroU64;
@@ -121,54 +121,11 @@ pub(crate) fn is_end(path: &str) -> bool {
     row_of(path).is_some()
 }
 
-/// A place behind pointers, seen from a place in memory.
-#[derive(Clone, Debug)]
-pub(crate) struct Behind(Way);
-
-impl Behind {
-    /// The place at an offset.
-    pub(crate) fn here(offset: u64) -> Self {
-        Self(vec![offset])
-    }
-
-    /// The same place, seen from a place that is `offset` bytes lower.
-    pub(crate) fn shift(&mut self, offset: u64) {
-        self.0[0] += offset;
-    }
-
-    /// The same place, seen from a place that has a pointer at `offset`.
-    pub(crate) fn push_pointer(&mut self, offset: u64) {
-        self.0.insert(0, offset);
-    }
-
-    /// The address; `None` if a pointer on the way is null or unreadable.
-    pub(crate) fn address(&self, at: u64, reader: &Reader<'_>) -> Option<u64> {
-        let (last, pointers) = self.0.split_last()?;
-        let mut at = at;
-        for offset in pointers {
-            // An `Option` without a value has a null pointer.
-            at = reader
-                .word(at.wrapping_add(*offset))
-                .filter(|to| *to != 0)?;
-        }
-        Some(at.wrapping_add(*last))
-    }
-
-    /// Whether the first pointer on the way is at `offset`.
-    fn begins_at(&self, offset: u64) -> bool {
-        self.0.len() > 1 && self.0[0] == offset
-    }
-
-    fn pointers(&self) -> usize {
-        self.0.len() - 1
-    }
-}
-
 /// The position of an end, and the offsets in its channel.
 #[derive(Clone, Debug)]
 pub(crate) struct EndPart {
-    /// The place of the channel.
-    way: Behind,
+    /// The way to the channel.
+    way: Way,
     kind: Channel,
     end: End,
     /// Whether an async block has captured the end.
@@ -393,7 +350,7 @@ impl Decoder<'_, '_, '_> {
         let types = self.types;
         if *kind == Channel::Notify {
             let way = match end {
-                End::Sender => Behind::here(0),
+                End::Sender => Way::here(0),
                 End::Receiver => way_to_notify(types, die)?,
             };
             return Some(EndPart {
@@ -422,7 +379,7 @@ impl Decoder<'_, '_, '_> {
         let (peeled, _) = types.peel(pointer);
         let number = |name| types.find(channel, name).map(|(offset, _)| offset);
         let elsewhere = self.elsewhere.get_or_insert_with(|| Elsewhere::of(types));
-        let mut way = Behind::here(0);
+        let mut way = Way::here(0);
         way.push_pointer(offset + peeled);
         Some(EndPart {
             way,
@@ -531,11 +488,11 @@ fn value_of(types: &Types<'_, '_>, counted: Die) -> Option<(u64, Die)> {
 }
 
 /// The way from a future that waits for a `Notify` to that `Notify`.
-fn way_to_notify(types: &Types<'_, '_>, die: Die) -> Option<Behind> {
+fn way_to_notify(types: &Types<'_, '_>, die: Die) -> Option<Way> {
     let (offset, pointer) = types.find(die, "notify")?;
     let (peeled, _) = types.peel(pointer);
     let place = value_of(types, types.pointee(pointer)?).map_or(0, |(place, _)| place);
-    let mut way = Behind::here(place);
+    let mut way = Way::here(place);
     way.push_pointer(offset + peeled);
     Some(way)
 }

@@ -5,6 +5,7 @@
 //! the end since, the variable looks like its only owner. Of types that are in no such place, it is the only owner.
 
 use super::channels::is_end;
+use super::plan::unresumed;
 use crate::debug::index::Die;
 use crate::debug::types::{Shape, Types};
 use crate::numbers::NumberSet;
@@ -128,9 +129,8 @@ impl Elsewhere {
                 if let (Sight::HiddenWithFutures, Shape::Enum(states)) = (sight, &of.shape) {
                     // An end that came there from a variable of a task was captured. Ends that the body makes itself are in
                     // no such variable.
-                    let states = states.variants.iter().map(|state| state.member.of);
-                    let first = states.filter(|state| types.get(*state).name == "Unresumed");
-                    next.extend(first.map(|state| (state, sight)));
+                    let first = unresumed(types, states);
+                    next.extend(first.map(|state| (state.member.of, sight)));
                 }
                 continue;
             }

@@ -4,6 +4,7 @@ use super::Decoder;
 use super::memory::Reader;
 use super::model::Detail;
 use super::plan::Local;
+use super::way::Way;
 use crate::debug::index::Die;
 use crate::debug::types::{Member, Shape};
 
@@ -12,9 +13,6 @@ const DESCRIPTOR: &str = "std::os::fd::owned::OwnedFd";
 
 /// The most levels between a descriptor and its owner.
 const MOST_DEPTH: usize = 12;
-
-/// The way to a number in memory: offsets, with a pointer between each offset and the next.
-pub(crate) type Way = Vec<u64>;
 
 /// The parts of a state to read.
 #[derive(Debug, Default)]
@@ -38,13 +36,8 @@ impl Held {
 }
 
 /// Reads the descriptor at the end of a way.
-pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option<Detail> {
-    let (last, pointers) = way.split_last()?;
-    let mut at = at;
-    for offset in pointers {
-        at = reader.word(at.wrapping_add(*offset))?;
-    }
-    let number = reader.number(at.wrapping_add(*last), 4)? as u32 as i32;
+pub(crate) fn descriptor_at(way: &Way, at: u64, reader: &Reader<'_>) -> Option<Detail> {
+    let number = reader.number(way.address(at, reader)?, 4)? as u32 as i32;
     // The number -1 means no descriptor.
     (number >= 0).then_some(Detail::Descriptor(number))
 }
@@ -65,7 +58,7 @@ impl Decoder<'_, '_, '_> {
                 .then(|| {
                     members().find_map(|member| {
                         let mut way = self.descriptor(member.of, 2)?;
-                        way[0] += offset + member.offset;
+                        way.shift(offset + member.offset);
                         Some(way)
                     })
                 })
@@ -96,19 +89,19 @@ impl Decoder<'_, '_, '_> {
     /// The way to a descriptor in this type, through at most `references` references and structures.
     pub(crate) fn descriptor(&self, die: Die, references: usize) -> Option<Way> {
         if let Some(offset) = self.descriptor_inside(die, MOST_DEPTH) {
-            return Some(vec![offset]);
+            return Some(Way::here(offset));
         }
         let left = references.checked_sub(1)?;
         let of = self.types.get(die);
         match &of.shape {
             Shape::Pointer(Some(to)) if of.path.starts_with('&') => {
-                let mut way = vec![0];
-                way.extend(self.descriptor(*to, left)?);
+                let mut way = self.descriptor(*to, left)?;
+                way.push_pointer(0);
                 Some(way)
             }
             Shape::Structure(members) => members.iter().find_map(|member| {
                 let mut way = self.descriptor(member.of, left)?;
-                way[0] += member.offset;
+                way.shift(member.offset);
                 Some(way)
             }),
             _ => None,

@@ -7,10 +7,11 @@
 //! The messages belong to the channel. So a channel is read once in a dump, by way of the first task that has its receiver:
 //! ten thousand tasks may share one receiver.
 
-use super::channels::{Behind, EndPart};
+use super::channels::EndPart;
 use super::memory::Reader;
 use super::model::{ChannelEnd, Unreceived};
 use super::numbers::NumberSet;
+use super::way::Way;
 use crate::debug::index::Die;
 use crate::debug::types::{Enum, Types};
 
@@ -65,7 +66,7 @@ pub(crate) struct Contents {
 /// An enum in a message. Only the ends of its active variant are there.
 #[derive(Debug)]
 struct EnumPart {
-    place: Behind,
+    way: Way,
     /// The offset and size of the number of the active variant, in the enum.
     discriminant: Option<(u64, u64)>,
     variants: Vec<(Option<u128>, Contents)>,
@@ -181,7 +182,7 @@ impl Contents {
         Self {
             ends: Vec::new(),
             enums: vec![EnumPart {
-                place: Behind::here(0),
+                way: Way::here(0),
                 discriminant: of.discriminant,
                 variants,
             }],
@@ -193,7 +194,7 @@ impl Contents {
         let ends = member.ends.iter().map(|end| end.at(offset));
         self.ends.extend(ends);
         self.enums.extend(member.enums.into_iter().map(|mut of| {
-            of.place.shift(offset);
+            of.way.shift(offset);
             of
         }));
     }
@@ -202,7 +203,7 @@ impl Contents {
     pub(crate) fn behind_pointer(mut self) -> Self {
         self.ends = self.ends.iter().map(|end| end.behind(0)).collect();
         for of in &mut self.enums {
-            of.place.push_pointer(0);
+            of.way.push_pointer(0);
         }
         self
     }
@@ -216,7 +217,7 @@ impl Contents {
         ends.filter_map(|end| end.read(at, false, reader))
             .for_each(&mut *add);
         for of in &self.enums {
-            if let Some(at) = of.place.address(at, reader)
+            if let Some(at) = of.way.address(at, reader)
                 && let Some(contents) = of.active(at, reader)
             {
                 contents.read(at, reader, add);

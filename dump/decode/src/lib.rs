@@ -16,6 +16,7 @@
 //! * `roots`: futures that threads are blocked on;
 //! * `plan`: the parts of a type to follow, compiled once;
 //! * `chain`: from a task's future down to its leaf;
+//! * `way`: to a place in memory, through pointers;
 //! * `held`: guards and descriptors in an async body;
 //! * `channels`: ends of channels in an async body;
 //! * `inbox`: ends of channels in messages that were not received;
@@ -53,6 +54,7 @@ pub mod seeds;
 pub mod stacks;
 mod trace;
 pub mod waits;
+mod way;
 mod workers;
 
 pub use decoder::{Budget, Decoder, Look, Process, RootFrame, ThreadView};

@@ -190,21 +190,16 @@ impl Chain {
     /// task does not wait: other tasks change what is shared.
     fn is_same_wait(&self, other: &Chain) -> bool {
         let mut branches = self.branches.iter().zip(&other.branches);
-        let is_compared = |detail: &&Detail| !matches!(detail, Detail::End(end) if !end.waits);
-        let details = |chain: &'_ Chain| {
-            let all = chain.details.iter().filter(is_compared);
-            all.copied().collect::<Vec<_>>()
-        };
-        let (own, others) = (details(self), details(other));
+        let [own, others] = [self, other].map(|chain| {
+            let details = chain.details.iter();
+            details.filter(|detail| !matches!(detail, Detail::End(end) if !end.waits))
+        });
         self.frames == other.frames
             && self.cut == other.cut
             && self.kept == other.kept
-            && own.len() == others.len()
+            && own.clone().count() == others.clone().count()
             && self.branches.len() == other.branches.len()
-            && own
-                .iter()
-                .zip(&others)
-                .all(|(one, other)| one.is_same(other))
+            && own.zip(others).all(|(one, other)| one.is_same(other))
             && branches.all(|(one, other)| one.is_same_wait(other))
     }
 

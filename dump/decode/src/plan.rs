@@ -2,12 +2,13 @@
 
 use super::Decoder;
 use super::channels::Ends;
-use super::held::{Held, Way};
+use super::held::Held;
 use super::kept::KeptPart;
 use super::leaf::{self, Row};
 use super::model::Frame;
+use super::way::Way;
 use crate::debug::index::{Die, Position};
-use crate::debug::types::{Enum, Member, Shape, Type};
+use crate::debug::types::{Enum, Member, Shape, Type, Types, Variant};
 use runtime_dump::naming::name::readable;
 use runtime_dump::naming::role::{is_macro_file, is_scaffolding};
 use std::rc::Rc;
@@ -265,10 +266,7 @@ impl Decoder<'_, '_, '_> {
             Some(symbol) => readable(&String::from_utf8_lossy(symbol)),
             None => readable(&of.path.replace("_env#", "#")),
         };
-        let unresumed = variants
-            .variants
-            .iter()
-            .find(|variant| self.types.get(variant.member.of).name == "Unresumed");
+        let unresumed = unresumed(self.types, variants);
         let declared = function
             .map(|function| function.position)
             .filter(|position| position.line > 0)
@@ -479,6 +477,12 @@ pub(crate) struct Local<'m> {
     pub(crate) member: &'m Member,
     /// Whether the variable is at the offset where the body received it. The compiler lists it there after a move, too.
     pub(crate) is_captured: bool,
+}
+
+/// The state of an async body before its first poll, with what it captured.
+pub(crate) fn unresumed<'v>(types: &Types<'_, '_>, states: &'v Enum) -> Option<&'v Variant> {
+    let mut states = states.variants.iter();
+    states.find(|state| types.get(state.member.of).name == "Unresumed")
 }
 
 /// The members of a structure. Another type has none.

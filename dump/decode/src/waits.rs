@@ -61,6 +61,10 @@ struct Owner {
 /// The address of a channel, the end, and a task that has it.
 type Owned = (u64, End, Owner);
 
+fn tasks_of(owned: &[Owned]) -> impl ExactSizeIterator<Item = u64> + Clone {
+    owned.iter().map(|(.., owner)| owner.task)
+}
+
 /// The tasks that may have an end.
 #[derive(Debug)]
 struct Owners<'w> {
@@ -224,17 +228,24 @@ impl Waits {
                 Some(given) if given.contains(&id) => Some("given to this very task".into()),
                 Some(given) => Some(format!(
                     "given to goroutine {}, which has not taken it",
-                    named(given, None)
+                    named(given.iter().copied(), None)
                 )),
                 None => {
                     let holders = self.holders.get(semaphore)?;
-                    Some(format!("may be held by goroutine {}", named(holders, None)))
+                    Some(format!(
+                        "may be held by goroutine {}",
+                        named(holders.iter().copied(), None)
+                    ))
                 }
             },
             Detail::End(end) if end.waits && end.kind == Channel::Notify => {
                 let tasks = self.notifiers(end.channel);
-                (!tasks.is_empty())
-                    .then(|| format!("goroutine {} may notify it", named(tasks, None)))
+                (!tasks.is_empty()).then(|| {
+                    format!(
+                        "goroutine {} may notify it",
+                        named(tasks.iter().map(|(_, task)| *task), None)
+                    )
+                })
             }
             Detail::End(end) if end.waits => self.owners(end).text(end, id),
             _ => None,
@@ -443,8 +454,8 @@ impl Owners<'_> {
             1 => "has",
             _ => "have",
         };
-        let locals = || named(self.with_locals, Some(id));
-        let messages = || named(&self.with_messages, Some(id));
+        let locals = || named(tasks_of(self.with_locals), Some(id));
+        let messages = || named(tasks_of(&self.with_messages), Some(id));
         let place = match (self.with_locals, &*self.with_messages) {
             ([], []) => return None,
             (_, []) => format!("with {}", locals()),
@@ -465,29 +476,6 @@ fn group<T, K: Ord>(rows: &[T], key: K, key_of: impl Fn(&T) -> K) -> &[T] {
     let rows = &rows[first..];
     let after = rows.partition_point(|row| key_of(row) <= key);
     &rows[..after]
-}
-
-/// A row that names a task.
-trait Named {
-    fn task(&self) -> u64;
-}
-
-impl Named for u64 {
-    fn task(&self) -> u64 {
-        *self
-    }
-}
-
-impl Named for Owned {
-    fn task(&self) -> u64 {
-        self.2.task
-    }
-}
-
-impl Named for (u64, u64) {
-    fn task(&self) -> u64 {
-        self.1
-    }
 }
 
 impl Wait {
@@ -521,15 +509,14 @@ fn is_single(chain: &Chain) -> bool {
 }
 
 /// Formats `7, 9`, or the first of many. With `this` the text is `goroutine 7, 9`, or `this very task`.
-fn named<T: Named>(tasks: &[T], this: Option<u64>) -> String {
-    if let ([only], Some(this)) = (tasks, this)
-        && only.task() == this
-    {
+fn named(tasks: impl ExactSizeIterator<Item = u64> + Clone, this: Option<u64>) -> String {
+    if tasks.len() == 1 && this.is_some() && tasks.clone().next() == this {
         return "this very task".into();
     }
-    let first = tasks.iter().take(NAMED).map(|task| task.task().to_string());
+    let count = tasks.len();
+    let first = tasks.take(NAMED).map(|task| task.to_string());
     let first = first.collect::<Vec<_>>();
-    let more = if tasks.len() > NAMED { ", ..." } else { "" };
+    let more = if count > NAMED { ", ..." } else { "" };
     let before = if this.is_some() { "goroutine " } else { "" };
     format!("{before}{}{more}", first.join(", "))
 }

@@ -2,11 +2,14 @@
 #![cfg(tokio_unstable)]
 
 mod served;
+#[path = "served/service.rs"]
+mod service;
 
 use futures_util::StreamExt;
-use runtime_probe::pprof;
-use served::{alone, get, page_with, runtime};
+use served::{get, page_with};
+use service::Service;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,10 +69,8 @@ async fn passes(inbox: Inbox, to: Sender<u32>) {
 
 #[test]
 fn two_tasks_that_wait_for_room_in_each_others_channels_are_told() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let tasks = runtime.block_on(async {
             let (to_one, from) = mpsc::channel(1);
@@ -106,7 +107,7 @@ fn two_tasks_that_wait_for_room_in_each_others_channels_are_told() {
 }
 
 /// Waits until no dump reports a deadlock.
-fn gone(address: std::net::SocketAddr) {
+fn gone(address: SocketAddr) {
     for _ in 0..300 {
         if !get(address, "goroutine?debug=2").contains("may be a deadlock") {
             return;
@@ -154,10 +155,8 @@ async fn moves_the_sender(mut lines: Receiver<u64>, sender: Sender<u64>) {
 
 #[test]
 fn a_task_that_waits_for_a_message_of_its_own_joiner_is_told() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let (writer, closer) = runtime.block_on(async {
             let (sender, receiver) = mpsc::channel(8);
@@ -288,10 +287,8 @@ async fn has_a_keeper(number: u64) {
 
 #[test]
 fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let busy = Busy(Arc::new(AtomicBool::new(true)));
         let tasks = runtime.block_on(async {
@@ -323,10 +320,8 @@ fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
 
 #[test]
 fn waits_that_may_end_are_no_deadlock() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let mut tasks = Vec::new();
     let told = runtime.block_on(async {
         // This wait has a time limit.
@@ -410,10 +405,8 @@ async fn tells(to: broadcast::Sender<u32>) {
 
 #[test]
 fn every_kind_of_channel_has_its_words() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let (mut lines, mut tasks) = (Vec::new(), Vec::new());
         runtime.block_on(async {
@@ -491,10 +484,8 @@ async fn busy_actor(inbox: Receiver<Message>) {
 
 #[test]
 fn actors_that_ask_themselves_or_each_other_are_told() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         for is_boxed in [false, true] {
             let (of_one, one) = mpsc::channel(40);
@@ -575,10 +566,8 @@ async fn counts(state: Arc<State>) {
 
 #[test]
 fn the_tasks_with_a_notify_or_a_shared_end_are_named() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let (sender, receiver) = mpsc::channel(8);
         let state = Arc::new(State {
@@ -633,10 +622,8 @@ fn the_tasks_with_a_notify_or_a_shared_end_are_named() {
 /// All stages of a pipeline with little room work. At any time many wait for room, and many for a message.
 #[test]
 fn a_pipeline_under_way_is_no_deadlock() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let (first, mut from) = mpsc::channel(1);
     let mut tasks = Vec::new();
     for stage in 0..50 {
@@ -855,10 +842,8 @@ async fn has_a_job(jobs: Sender<Job>) {
 
 #[test]
 fn services_at_work_are_no_deadlock() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let mut tasks = Vec::new();
         let (to_thread, requests) = std::sync::mpsc::sync_channel(8);
@@ -997,10 +982,8 @@ async fn subscribes(mut inbox: Receiver<Receiver<Of<21>>>, to: Sender<Receiver<O
 
 #[test]
 fn actors_in_async_blocks_with_many_requests_are_told() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let (of_one, one) = mpsc::channel(8);
         let (of_nested, nested) = mpsc::channel(8);
@@ -1065,10 +1048,8 @@ async fn ends_unbounded<T: Send>(lines: mpsc::UnboundedSender<T>, writer: JoinHa
 
 #[test]
 fn a_wait_for_a_stream_of_messages_is_a_wait_for_a_message() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let tasks = runtime.block_on(async {
             let (sender, receiver) = mpsc::channel(8);
@@ -1117,10 +1098,8 @@ async fn takes_senders(inbox: Receiver<Sender<Of<23>>>) {
 
 #[test]
 fn all_tasks_that_may_receive_a_message_are_named() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     for spawn in [Spawn::Ours, Spawn::Foreign] {
         let (of_pool, jobs) = mpsc::channel(8);
         let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
@@ -1187,10 +1166,8 @@ async fn waits_to_stop(wide: Arc<Wide>) {
 #[test]
 fn ten_thousand_tasks_that_share_ends_and_a_notify_are_read_in_seconds() {
     const TASKS: usize = 10_000;
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let (_, idle) = runtime.block_on(async { Spawn::Foreign.spawn(holds(0)) });
     let decoded = "1 of 1 foreign tasks are decoded";
     page_with(address, "goroutine?debug=2", &[decoded]);

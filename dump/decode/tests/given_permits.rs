@@ -2,9 +2,11 @@
 #![cfg(tokio_unstable)]
 
 mod served;
+#[path = "served/service.rs"]
+mod service;
 
-use runtime_probe::pprof;
-use served::{alone, get, page_with, runtime};
+use served::{get, page_with};
+use service::Service;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,10 +62,8 @@ const THROUGH: &str = "was given room in a channel through the future `claim` of
 
 #[test]
 fn the_task_that_does_not_take_its_room_is_named() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     // The first pass spawns through the probe, the second one through a dependency.
     for is_ours in [true, false] {
         let (mut receiver, first) = runtime.block_on(async {
@@ -118,9 +118,8 @@ fn the_task_that_does_not_take_its_room_is_named() {
 
 #[test]
 fn permits_of_a_semaphore_are_told_by_their_number() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let limit = Arc::new(Semaphore::new(2));
     runtime.block_on(async {
         let all = limit.acquire_many(2).await.unwrap();
@@ -129,7 +128,7 @@ fn permits_of_a_semaphore_are_told_by_their_number() {
         drop(all);
     });
     page_with(
-        serving.local_addr().unwrap(),
+        address,
         "goroutine?debug=2",
         &[
             "(given_permits::permits_of) was given 2 permits of a semaphore through the future `first` of given_permits::permits_of (tokio::sync::semaphore::Semaphore::acquire_many), which it has not polled since: 1 waits behind it",
@@ -140,10 +139,8 @@ fn permits_of_a_semaphore_are_told_by_their_number() {
 
 #[test]
 fn a_future_that_is_dropped_takes_nothing_along() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let mut receiver = runtime.block_on(channel(
         |sender, number| drop(runtime_probe::spawn(sends(sender, number))),
         |sender| drop(runtime_probe::spawn(gives_up(sender))),
@@ -160,10 +157,8 @@ fn a_future_that_is_dropped_takes_nothing_along() {
 /// Senders that keep their futures over many polls, and poll them: given capacity is always soon taken.
 #[test]
 fn room_on_its_way_is_no_futurelock() {
-    let _alone = alone();
-    let runtime = runtime(2);
-    let serving = pprof::serve("127.0.0.1:0").unwrap();
-    let address = serving.local_addr().unwrap();
+    let service = Service::start();
+    let (runtime, address) = (&service.runtime, service.address);
     let (sender, mut receiver) = mpsc::channel(1);
     for number in 0..100 {
         let sender = sender.clone();

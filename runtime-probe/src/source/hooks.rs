@@ -180,16 +180,15 @@ impl Hooks {
         {
             // A separate closure without the user's hook keeps each of these fast.
             let ours = hook("on_task_spawn");
+            let tell = move |meta: &TaskMeta<'_>| {
+                if !foreign::is_our_spawn() {
+                    foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
+                }
+            };
             match self.task_spawn.clone() {
-                None => builder.on_task_spawn(move |meta| {
-                    if !foreign::is_our_spawn() {
-                        foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
-                    }
-                }),
+                None => builder.on_task_spawn(tell),
                 Some(spawn) => builder.on_task_spawn(move |meta| {
-                    if !foreign::is_our_spawn() {
-                        foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
-                    }
+                    tell(meta);
                     spawn(meta);
                 }),
             };
@@ -206,14 +205,14 @@ impl Hooks {
                 }),
             };
             let ours = hook("on_task_terminate");
+            let tell = move |meta: &TaskMeta<'_>| {
+                let _held = &ours;
+                foreign::on_terminate(number(meta.id()));
+            };
             match self.task_terminate.clone() {
-                None => builder.on_task_terminate(move |meta| {
-                    let _held = &ours;
-                    foreign::on_terminate(number(meta.id()));
-                }),
+                None => builder.on_task_terminate(tell),
                 Some(terminate) => builder.on_task_terminate(move |meta| {
-                    let _held = &ours;
-                    foreign::on_terminate(number(meta.id()));
+                    tell(meta);
                     terminate(meta);
                 }),
             };

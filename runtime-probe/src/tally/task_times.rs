@@ -113,9 +113,7 @@ impl Entry {
             ends: [const { Ends::new() }; GROUPS],
         }
     }
-}
 
-impl Entry {
     /// Counts the end of a task that did not panic, on that thread, after so many polls.
     #[inline(always)]
     pub(crate) fn note_end(&self, thread: u32, polls: u64) {
