@@ -6,7 +6,7 @@
 
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{self, AtomicU64, Ordering};
-use crate::registry::threads;
+use crate::registry::threads::{self, Reasons};
 use crate::sampling::{self, Weight};
 use crate::tally::task_times;
 use std::sync::atomic::AtomicI64;
@@ -83,6 +83,18 @@ static RELEASES: AtomicU64 = AtomicU64::new(0);
 /// The bits of an `f64`: nanoseconds per tick. It is measured when a rate is set and applied to each event, so sums do
 /// not change when a later measurement is more exact.
 static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
+
+/// What a word means for the slots of threads.
+fn reasons(word: u64) -> Reasons {
+    let [nothing, demanded, traced] = [Reasons::default(), Reasons::DEMANDED, Reasons::TRACED];
+    let demanded = if word & !TRACE != 0 {
+        demanded
+    } else {
+        nothing
+    };
+    let traced = if word & TRACE != 0 { traced } else { nothing };
+    demanded.and(traced)
+}
 
 /// Whether anything that concerns polls is on.
 #[inline(always)]
@@ -188,8 +200,8 @@ impl Demand {
         // Release: a poll that sees the word sees [`SINCE`] and the recording.
         let word = before & !self.bits() | bits;
         WORD.store(word, Ordering::Release);
-        if (word == 0) != (before == 0) {
-            threads::set_demanded(word != 0);
+        if reasons(word) != reasons(before) {
+            threads::set_reasons(reasons(word));
         }
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         if matches!(self, Demand::Waits | Demand::Trace) {

@@ -716,6 +716,56 @@ fn the_flight_recorder_has_the_last_seconds() {
     assert!(sleeps.last().unwrap().at_ms - sleeps[0].at_ms < 450.0);
 }
 
+/// Between these polls there are more events than the recorder keeps.
+async fn never_stops() {
+    loop {
+        task::yield_now().await;
+    }
+}
+
+#[test]
+fn the_flight_recorder_has_the_last_of_many_events() {
+    let Some(go) = Go::find("trace_many") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let server = server();
+    let recorder = FlightRecorder::new().max_bytes(4 << 20).start().unwrap();
+    let flood = runtime.spawn(never_stops());
+    let past = |name: &str| {
+        let mut bytes = Vec::new();
+        recorder.write_to(&mut bytes).unwrap();
+        let file = go.file(name, &bytes);
+        go.validate_traces(std::slice::from_ref(&file)).unwrap();
+        let text = go.trace(&["-d=parsed"], &file);
+        assert!(!text.contains("events were lost"), "{name}");
+        let parsed = Parsed::read(&text);
+        let sleeps = &parsed.changes[&parsed.one("trace::sleeps_10_ms at ")];
+        let at: Vec<f64> = sleeps.iter().map(|change| change.at_ms).collect();
+        at
+    };
+    std::thread::sleep(Duration::from_millis(2000));
+    let first = past("first.trace");
+    let length = first.last().unwrap() - first[0];
+    // The sleeps would fill 10 s.
+    assert!((1.0..1900.0).contains(&length), "{length} ms");
+    // One look takes nothing from the next one.
+    let second = past("second.trace");
+    assert!(second.len() > 1, "{second:?}");
+    // A client takes the events, and the recorder goes on with them.
+    take(&go, server, "trace?seconds=0.2", "beside_many.trace");
+    flood.abort();
+    std::thread::sleep(Duration::from_millis(700));
+    let third = past("third.trace");
+    let length = third.last().unwrap() - third[0];
+    assert!((500.0..5000.0).contains(&length), "{length} ms");
+    let longest = third.windows(2).map(|pair| pair[1] - pair[0]);
+    let longest = longest.fold(0.0, f64::max);
+    assert!(longest < 300.0, "nothing is missing for {longest} ms");
+}
+
 #[test]
 #[ignore = "the process that other tests look at"]
 fn an_application() {

@@ -1,11 +1,15 @@
 //! The flight recorder: it keeps the events of the last seconds.
 //!
-//! A thread of ours collects the events of all threads ten times a second, and drops those that are too old or too
-//! many. A process has one recorder, as in Go.
+//! The events stay in the chunks that the threads wrote, and the oldest chunk is written again when there are enough of them.
+//! Nothing is copied before the past is asked for. While a client takes a trace, too, or if the recorder keeps too little or
+//! too much for that, a thread of ours collects the events ten times a second, and drops those that are too old or too many.
+//! A process has one recorder, as in Go.
 
 use super::trace_session::{Recording, Round, Which, collect};
 use crate::clock::{self, Scale, Ticks};
+use crate::events::chunks::{CHUNK, MOST_KEPT};
 use crate::primitive;
+use crate::source::trace;
 use crate::sys::own_thread;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -14,10 +18,22 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(100);
+/// The same while the events stay in the chunks: for the counters of the process, and chunks for new threads.
+const SELDOM: Duration = Duration::from_millis(500);
 
 /// A recorder that keeps so many bytes (64 chunks of 64 KiB) collects full chunks only. A smaller one also reads the
 /// chunks that threads are writing to.
 const LARGE: usize = 4 << 20;
+
+/// How many chunks keep so many bytes; 0 if they are collected.
+fn chunks_for(bytes: usize) -> usize {
+    let chunks = bytes / CHUNK;
+    if (LARGE / CHUNK..=MOST_KEPT).contains(&chunks) {
+        chunks
+    } else {
+        0
+    }
+}
 
 /// What is kept.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +55,9 @@ pub(crate) struct Flight {
 #[derive(Debug)]
 struct Tape {
     recording: Recording,
-    /// All events from this moment on are kept.
+    /// All events from this moment on are kept, apart from those that made room in the chunks.
     since: Ticks,
+    keep: Keep,
 }
 
 static TAPE: Mutex<Option<Tape>> = Mutex::new(None);
@@ -61,9 +78,14 @@ impl Flight {
                 let kind = io::ErrorKind::AlreadyExists;
                 return Err(io::Error::new(kind, "flight recorder already enabled"));
             }
-            let recording = Recording::begin_with(keep.bytes.saturating_mul(2).max(8 << 20));
+            let most = keep.bytes.saturating_mul(2).max(8 << 20);
+            let recording = Recording::begin_with(most, chunks_for(keep.bytes));
             let since = recording.began;
-            *tape = Some(Tape { recording, since });
+            *tape = Some(Tape {
+                recording,
+                since,
+                keep,
+            });
         }
         let (stop, stopped) = channel();
         let which = match keep.bytes < LARGE {
@@ -71,10 +93,11 @@ impl Flight {
             false => Which::Full,
         };
         let thread = own_thread::spawn("probe-flight", move || {
-            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let every = || if trace::keeps_last() { SELDOM } else { EVERY };
+            while stopped.recv_timeout(every()) == Err(RecvTimeoutError::Timeout) {
                 collect(which);
                 if let Some(tape) = &mut *tape() {
-                    tape.drop_old(keep);
+                    tape.drop_old();
                 }
             }
         })
@@ -107,16 +130,22 @@ impl Drop for Flight {
 }
 
 impl Tape {
-    fn drop_old(&mut self, keep: Keep) {
-        let scale = Scale::now();
-        let age = scale.ticks(keep.age.as_nanos() as u64);
-        let oldest = clock::ticks().saturating_sub(age);
+    /// Events before this time are too old.
+    fn oldest(&self) -> Ticks {
+        let age = self.keep.age.max(EVERY);
+        let age = Scale::now().ticks(age.as_nanos() as u64);
+        clock::ticks().saturating_sub(age)
+    }
+
+    fn drop_old(&mut self) {
+        let (oldest, most) = (self.oldest(), self.keep.bytes);
         let mut rounds = self.recording.rounds();
-        let mut bytes: usize = rounds.iter().map(|round| round.bytes()).sum();
+        let collected: usize = rounds.iter().map(|round| round.bytes()).sum();
+        let mut bytes = collected + trace::kept_bytes();
         // The last round stays, however large it is.
         while rounds.len() > 1
             && let Some(first) = rounds.front()
-            && (first.until < oldest || bytes > keep.bytes)
+            && (first.until < oldest || bytes > most)
         {
             bytes -= first.bytes();
             self.since = first.until;
@@ -134,12 +163,11 @@ pub(crate) struct Past {
 
 /// The events up to now; `None` without a recorder.
 pub(crate) fn past() -> Option<Past> {
-    collect(Which::All);
     let tape = tape();
     let tape = tape.as_ref()?;
-    let rounds = tape.recording.rounds().iter().map(Arc::clone).collect();
+    let (rounds, dropped) = tape.recording.past();
     Some(Past {
         rounds,
-        since: tape.since,
+        since: tape.since.max(dropped).max(tape.oldest()),
     })
 }

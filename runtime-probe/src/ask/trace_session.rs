@@ -2,6 +2,8 @@
 //!
 //! The first reader collects the entries for all readers. Events of the last 2 ms are left for the next look: a thread
 //! may have read its clock and not have written its entry yet.
+//!
+//! While all readers want the last entries only, the entries stay in the chunks: nothing is copied before it is asked for.
 
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
@@ -98,6 +100,18 @@ struct Segment {
     words: Box<[u64]>,
 }
 
+impl Segment {
+    /// The words of a chunk beyond a mark, if there are any.
+    fn beyond(mark: &mut Mark, chunks: &Chunks, number: ChunkNumber) -> Option<Segment> {
+        let (thread, words) = chunks.words(number, mark);
+        (!words.is_empty()).then_some(Segment {
+            thread,
+            after: mark.at,
+            words,
+        })
+    }
+}
+
 impl Round {
     /// The memory that the round takes.
     pub(crate) fn bytes(&self) -> usize {
@@ -153,6 +167,8 @@ impl Round {
 struct Queue {
     rounds: Mutex<VecDeque<Arc<Round>>>,
     most: usize,
+    /// How many full chunks are enough for the reader; 0 for one that wants all entries.
+    last: usize,
 }
 
 impl Queue {
@@ -209,33 +225,10 @@ impl Session {
     }
 
     fn collect(&mut self, which: Which) {
-        let mut segments = Vec::new();
-        while let Some(number) = self.chunks.next_full() {
-            let mark = self.marks.remove(&number).unwrap_or_default();
-            let (thread, words) = self.chunks.words(number, mark.read);
-            segments.push(Segment {
-                thread,
-                after: mark.at,
-                words,
-            });
-            self.chunks.empty(number);
-        }
-        if which == Which::All {
-            for (_, slot) in threads::alive().values() {
-                // Acquire: pairs with the Release in `Chunks::write`.
-                let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
-                let mark = self.marks.entry(number).or_default();
-                let (thread, words) = self.chunks.words(number, mark.read);
-                let after = mark.at;
-                mark.pass(&words, trace::more);
-                segments.push(Segment {
-                    thread,
-                    after,
-                    words,
-                });
-            }
-        }
-        segments.retain(|segment| !segment.words.is_empty());
+        let segments = match self.chunks.keeps_last() {
+            true => Vec::new(),
+            false => self.take_segments(which),
+        };
         self.chunks.stock();
         let lost_before = std::mem::replace(&mut self.lost, trace::lost());
         let round = Arc::new(Round {
@@ -256,6 +249,57 @@ impl Session {
 }
 
 impl Session {
+    /// Takes the entries out of the chunks.
+    fn take_segments(&mut self, which: Which) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        while let Some(number) = self.chunks.next_full() {
+            let mut mark = self.marks.remove(&number).unwrap_or_default();
+            segments.extend(Segment::beyond(&mut mark, self.chunks, number));
+            self.chunks.empty(number);
+        }
+        if which == Which::All {
+            for (_, slot) in threads::alive().values() {
+                // Acquire: pairs with the Release in `Chunks::write`.
+                let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
+                let mark = self.marks.entry(number).or_default();
+                let segment = Segment::beyond(mark, self.chunks, number);
+                if let Some(segment) = &segment {
+                    mark.pass(&segment.words, trace::more);
+                }
+                segments.extend(segment);
+            }
+        }
+        segments
+    }
+
+    /// The entries that are in chunks and no round has, if they stay there.
+    fn kept(&self) -> Option<Round> {
+        if !self.chunks.keeps_last() {
+            return None;
+        }
+        let segments = self.chunks.numbers().filter_map(|number| {
+            let mut mark = self.marks.get(&number).copied().unwrap_or_default();
+            Segment::beyond(&mut mark, self.chunks, number)
+        });
+        Some(Round {
+            segments: segments.collect(),
+            until: clock::ticks(),
+            lost: 0,
+            samples: Vec::new(),
+            counters: None,
+        })
+    }
+
+    /// Lets the entries stay in the chunks if that is enough for all readers.
+    fn settle(&self) {
+        let queues = self.queues.iter().filter_map(Weak::upgrade);
+        let wanted: Vec<usize> = queues.map(|queue| queue.last).collect();
+        let most = wanted.iter().max().copied().unwrap_or(0);
+        let all = if wanted.contains(&0) { 0 } else { most };
+        self.chunks.keep_last(all);
+        self.chunks.stock();
+    }
+
     /// The counters of the process, once each [`Counters::EVERY`].
     fn counters(&mut self) -> Option<Counters> {
         let is_due = self
@@ -279,6 +323,7 @@ pub(crate) fn add_samples(samples: &[Sample]) {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.chunks.keep_last(0);
         crate::source::look_no_closer();
     }
 }
@@ -307,23 +352,45 @@ impl std::fmt::Debug for Round {
 impl Recording {
     /// Begins a recording, for a reader that takes all rounds regularly.
     pub(crate) fn begin() -> Recording {
-        Recording::begin_with(MOST_BYTES)
+        Recording::begin_with(MOST_BYTES, 0)
     }
 
-    /// The same for a reader that leaves up to `most` bytes of rounds in the queue.
-    pub(crate) fn begin_with(most: usize) -> Recording {
+    /// The same for a reader that leaves up to `most` bytes of rounds in the queue. If `last` is not 0, the last entries are
+    /// enough for it, as many as so many full chunks have: see [`Recording::past`].
+    pub(crate) fn begin_with(most: usize, last: usize) -> Recording {
         let queue = Arc::new(Queue {
             rounds: Mutex::default(),
             most,
+            last,
         });
         let mut session = lock(&SESSION);
         let session = session.get_or_insert_with(Session::begin);
+        if last == 0 {
+            // The other readers get the entries in rounds from now on.
+            session.chunks.keep_last(0);
+        }
         session.collect(Which::All);
         session.queues.push(Arc::downgrade(&queue));
+        session.settle();
         Recording {
             queue,
             began: clock::ticks(),
         }
+    }
+
+    /// All entries so far: the rounds, and those that stayed in the chunks. Also the time before which entries of
+    /// the chunks are missing.
+    pub(crate) fn past(&self) -> (Vec<Arc<Round>>, Ticks) {
+        let mut session = lock(&SESSION);
+        let mut kept = None;
+        if let Some(session) = &mut *session {
+            session.collect(Which::All);
+            kept = session.kept();
+        }
+        let rounds = self.rounds();
+        let rounds = rounds.iter().map(Arc::clone).chain(kept.map(Arc::new));
+        // After the chunks were read.
+        (rounds.collect(), trace::dropped_until())
     }
 
     /// The rounds so far, oldest first.
@@ -340,8 +407,9 @@ impl Drop for Recording {
             known
                 .queues
                 .retain(|queue| !std::ptr::eq(queue.as_ptr(), own));
-            if known.queues.is_empty() {
-                *session = None;
+            match known.queues.is_empty() {
+                true => *session = None,
+                false => known.settle(),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Entries from all threads to one reader. Each thread writes into a chunk of its own; full chunks go to the reader,
-//! and empty ones come back.
+//! and empty ones come back. For a reader that wants the last entries only ([`Chunks::keep_last`]), full chunks stay
+//! where they are, and a thread that needs a chunk takes the oldest one.
 //!
 //! | bits of an entry's first word | |
 //! |---|---|
@@ -10,19 +11,20 @@
 //! The kind tells how many words follow. A moment is the first entry of a chunk, and stands before an entry whose time
 //! does not fit into its 16 bits.
 //!
-//! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded
+//! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, pops and a push of bounded
 //! queues. Forbidden: locks, allocation, panics. It runs inside polls and wakes.
 //!
 //! 1. Only the thread that took a chunk from the queue of empty ones MUST write to it, until it hands the chunk in.
 //!    Otherwise words of two threads are mixed.
 //! 2. A word MUST be stored before the length that counts it, which has Release; the reader loads the length with Acquire first.
 //!    Otherwise the reader takes an old word for a new one.
-//! 3. Only the reader empties a chunk, after it was handed in. So the words that it has read of an unfinished chunk
-//!    stay valid.
+//! 3. A chunk is emptied after it was handed in, by the reader or by the thread that takes it as the oldest one. The turn of
+//!    the chunk MUST be odd before its length changes, and even again before the next entry. The reader compares the turn
+//!    before and after it copies. Otherwise it takes words of two turns for one.
 //!
 //! Rejected: one queue for all words. All threads would contend for it with every event.
 
-use crate::primitive::{ArrayQueue, AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{ArrayQueue, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -33,8 +35,14 @@ pub(crate) static TRACE: OnceLock<Chunks> = OnceLock::new();
 const WORDS: usize = if cfg!(probe_loom) { 3 } else { 8192 };
 /// The most chunks: 64 MiB. They are made when they are needed, and kept for the next trace.
 const MOST: usize = if cfg!(probe_loom) { 3 } else { 1024 };
+/// The most chunks that [`Chunks::keep_last`] keeps: the others are for threads that write.
+pub(crate) const MOST_KEPT: usize = MOST * 3 / 4;
+/// The bytes of a chunk.
+pub(crate) const CHUNK: usize = WORDS * size_of::<u64>();
 /// How many empty chunks the reader provides at each look: enough for 4 threads for 80 ms at 3 M events a second.
 const STOCK: usize = if cfg!(probe_loom) { 2 } else { 128 };
+/// The same while full chunks stay: enough for threads that begin to write.
+const STOCK_BESIDE: usize = if cfg!(probe_loom) { 1 } else { 16 };
 
 /// Bits of the time since the previous entry.
 const DELTA: u32 = 16;
@@ -91,6 +99,8 @@ pub(crate) struct Chunk {
     len: AtomicU32,
     /// The time of the last entry; 0 for an empty chunk. Only the writer uses it.
     last: AtomicU64,
+    /// Counts twice whenever the chunk is emptied; odd meanwhile.
+    turn: AtomicU32,
     words: Box<[AtomicU64; WORDS]>,
 }
 
@@ -118,6 +128,10 @@ pub(crate) struct Chunks {
     /// Numbers of chunks; also the next one.
     empty: ArrayQueue<u32>,
     full: ArrayQueue<u32>,
+    /// How many full chunks stay; 0 if the reader takes them.
+    kept: AtomicUsize,
+    /// The time of the last entry that was in a chunk that a thread took as the oldest one.
+    dropped: AtomicU64,
 }
 
 impl Chunks {
@@ -128,6 +142,8 @@ impl Chunks {
             made: AtomicU32::new(0),
             empty: ArrayQueue::new(MOST),
             full: ArrayQueue::new(MOST),
+            kept: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
         }
     }
 
@@ -144,22 +160,64 @@ impl Chunks {
         &'c self,
         writer: &Writer<'c>,
         at: &AtomicU32,
-        thread: u32,
+        thread: impl FnOnce() -> u32,
         entry: &Entry,
         more: usize,
     ) -> bool {
-        let Some(next) = self.empty.pop().map(ChunkNumber) else {
+        let Some((next, chunk)) = self.next_empty() else {
             return false;
         };
-        let Some(chunk) = self.chunk(next) else {
-            return false;
-        };
-        chunk.thread.store(thread, Ordering::Relaxed);
+        chunk.thread.store(thread(), Ordering::Relaxed);
         self.hand_in(writer, at);
         // Release: a reader that finds the chunk's number here also finds its thread.
         at.store(next.0, Ordering::Release);
         writer.0.set(Some(chunk));
         chunk.append(entry, more)
+    }
+
+    /// An empty chunk, or the oldest full one, emptied.
+    fn next_empty(&self) -> Option<(ChunkNumber, &Chunk)> {
+        let kept = self.kept.load(Ordering::Relaxed);
+        let spare = (kept == 0 || self.full.len() < kept).then(|| self.empty.pop());
+        if let Some(number) = spare.flatten().map(ChunkNumber) {
+            return Some((number, self.chunk(number)?));
+        }
+        let oldest = (kept != 0).then(|| self.full.pop()).flatten();
+        let number = ChunkNumber(oldest.or_else(|| self.empty.pop())?);
+        let chunk = self.chunk(number)?;
+        // Before the turn: a reader that misses the entries finds this time.
+        let last = chunk.last.load(Ordering::Relaxed);
+        self.dropped.fetch_max(last, Ordering::Relaxed);
+        chunk.clear();
+        Some((number, chunk))
+    }
+
+    /// Lets so many full chunks stay, and threads take the oldest one when they need more; 0 leaves all to the reader.
+    pub(crate) fn keep_last(&self, kept: usize) {
+        self.kept.store(kept.min(MOST_KEPT), Ordering::Relaxed);
+    }
+
+    /// Whether full chunks stay.
+    pub(crate) fn keeps_last(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) != 0
+    }
+
+    /// The bytes of the chunks that stay, without those that threads are writing to.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        match self.keeps_last() {
+            true => self.full.len() * CHUNK,
+            false => 0,
+        }
+    }
+
+    /// The time up to which entries were dropped because they were the oldest ones.
+    pub(crate) fn dropped_until(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// All chunks that were made.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = ChunkNumber> {
+        (1..=self.made.load(Ordering::Relaxed)).map(ChunkNumber)
     }
 
     /// Gives a thread's chunk to the reader.
@@ -177,30 +235,48 @@ impl Chunks {
         self.full.pop().map(ChunkNumber)
     }
 
-    /// The thread of a chunk, and its words beyond the first `read`.
-    pub(crate) fn words(&self, number: ChunkNumber, read: usize) -> (u32, Box<[u64]>) {
+    /// The thread of a chunk, and its words beyond the mark, which begins anew if the chunk was emptied. No words if a
+    /// thread empties it meanwhile.
+    pub(crate) fn words(&self, number: ChunkNumber, mark: &mut Mark) -> (u32, Box<[u64]>) {
         let Some(chunk) = self.chunk(number) else {
             return (0, Box::default());
         };
+        // Acquire: pairs with the Release at the end of `clear`.
+        let turn = chunk.turn.load(Ordering::Acquire);
+        if mark.turn != turn {
+            *mark = Mark {
+                turn,
+                ..Mark::default()
+            };
+        }
         // Acquire: pairs with the Release in `append`.
         let len = chunk.len.load(Ordering::Acquire) as usize;
-        let words = chunk.words.get(read..len).unwrap_or_default().iter();
+        let words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
         let words = words.map(|word| word.load(Ordering::Relaxed)).collect();
-        (chunk.thread.load(Ordering::Relaxed), words)
+        let thread = chunk.thread.load(Ordering::Relaxed);
+        // Pairs with the fence in `clear`: a word of the next turn is seen with its turn.
+        fence(Ordering::Acquire);
+        match turn.is_multiple_of(2) && chunk.turn.load(Ordering::Relaxed) == turn {
+            true => (thread, words),
+            false => (thread, Box::default()),
+        }
     }
 
     /// Makes a chunk that was handed in an empty one.
     pub(crate) fn empty(&self, number: ChunkNumber) {
         if let Some(chunk) = self.chunk(number) {
-            chunk.len.store(0, Ordering::Relaxed);
-            chunk.last.store(0, Ordering::Relaxed);
+            chunk.clear();
             let _ = self.empty.push(number.0);
         }
     }
 
-    /// Makes chunks until there are enough empty ones.
+    /// Makes chunks until there are enough empty ones, apart from those that are to be full ones that stay.
     pub(crate) fn stock(&self) {
-        while self.empty.len() < STOCK {
+        let wanted = match self.kept.load(Ordering::Relaxed) {
+            0 => STOCK,
+            kept => kept.saturating_sub(self.full.len()) + STOCK_BESIDE,
+        };
+        while self.empty.len() < wanted {
             let index = self.made.load(Ordering::Relaxed) as usize;
             let Some(place) = self.chunks.get(index) else {
                 return;
@@ -211,6 +287,7 @@ impl Chunks {
                 thread: AtomicU32::new(0),
                 len: AtomicU32::new(0),
                 last: AtomicU64::new(0),
+                turn: AtomicU32::new(0),
                 words,
             });
             self.made.store(index as u32 + 1, Ordering::Relaxed);
@@ -256,6 +333,8 @@ pub(crate) struct Mark {
     pub(crate) read: usize,
     /// The time of the last entry.
     pub(crate) at: u64,
+    /// The turn of the chunk.
+    turn: u32,
 }
 
 impl Mark {
@@ -269,6 +348,18 @@ impl Mark {
 }
 
 impl Chunk {
+    /// Empties the chunk.
+    fn clear(&self) {
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees a word or the length of the next turn sees at least the odd turn.
+        fence(Ordering::Release);
+        self.len.store(0, Ordering::Relaxed);
+        self.last.store(0, Ordering::Relaxed);
+        // Release: a reader that sees this turn does not see the length of the last one.
+        self.turn.store(turn.wrapping_add(2), Ordering::Release);
+    }
+
     /// Appends an entry of one word, made by [`Entry::first`], if there is room. Returns whether there was. Most
     /// entries are of this kind, and their parts stay in registers.
     #[inline(always)]
@@ -336,6 +427,7 @@ impl Chunk {
 #[cfg(all(test, not(probe_loom)))]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::HashMap;
 
     fn entry(number: u64) -> Entry {
@@ -364,7 +456,7 @@ mod tests {
     ) -> bool {
         let chunk = writer.chunk();
         chunk.is_some_and(|chunk| chunk.append(entry, more))
-            || chunks.write_to_next(writer, at, thread, entry, more)
+            || chunks.write_to_next(writer, at, || thread, entry, more)
     }
 
     fn more(kind: u8) -> usize {
@@ -389,7 +481,7 @@ mod tests {
     ) {
         let mut take = |number: ChunkNumber| {
             let mark = marks.entry(number).or_default();
-            let (thread, words) = chunks.words(number, mark.read);
+            let (thread, words) = chunks.words(number, mark);
             let read = super::entries(words.iter().copied(), mark.at, more);
             entries.entry(thread).or_default().extend(read);
             mark.pass(&words, more);
@@ -450,6 +542,161 @@ mod tests {
             // A new chunk begins with the entry's own time.
             read.at <= expected.at && read.at >= numbered(read.payload).at
         }));
+    }
+
+    /// All entries that are in chunks, by thread. The marks tell what was taken out before.
+    fn kept(chunks: &Chunks, marks: &HashMap<ChunkNumber, Mark>) -> HashMap<u32, Vec<Entry>> {
+        let mut found: HashMap<u32, Vec<Entry>> = HashMap::new();
+        for number in chunks.numbers() {
+            let mut mark = marks.get(&number).copied().unwrap_or_default();
+            let (thread, words) = chunks.words(number, &mut mark);
+            let read = super::entries(words.iter().copied(), mark.at, more);
+            found.entry(thread).or_default().extend(read);
+        }
+        found
+    }
+
+    fn sorted(entries: &[Entry]) -> Vec<u64> {
+        let mut numbers: Vec<u64> = entries.iter().map(|entry| entry.payload).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write { thread: usize, entries: u64 },
+        Look,
+        Keep(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let write = (0..2_usize, 0..WORDS as u64);
+        prop_oneof![
+            4 => write.prop_map(|(thread, entries)| Step::Write { thread, entries }),
+            2 => Just(Step::Look),
+            1 => (0..6_usize).prop_map(Step::Keep),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whatever a reader does: each entry is found once, by one way or the other, unless it made room for a later one.
+        #[test]
+        fn what_did_not_make_room_is_found_once(steps in proptest::collection::vec(step(), 0..12)) {
+            let chunks = Chunks::new();
+            chunks.stock();
+            let at = [const { AtomicU32::new(0) }; 2];
+            let writers = [const { Writer::new() }; 2];
+            let (mut marks, mut taken) = (HashMap::new(), HashMap::new());
+            // The number of an entry is its time.
+            let (mut written, mut now) = ([Vec::new(), Vec::new()], 0);
+            for step in steps {
+                match step {
+                    Step::Write { thread, entries } => {
+                        for _ in 0..entries {
+                            now += 1;
+                            let entry = Entry { at: now, ..numbered(now) };
+                            let more = more(entry.kind);
+                            prop_assert!(write(&chunks, &writers[thread], &at[thread], thread as u32, &entry, more));
+                            written[thread].push(now);
+                        }
+                    }
+                    Step::Look if !chunks.keeps_last() => read(&chunks, &mut marks, &at, &mut taken),
+                    Step::Look => chunks.stock(),
+                    Step::Keep(most) => {
+                        chunks.keep_last(most);
+                        chunks.stock();
+                    }
+                }
+                let mut found = taken.clone();
+                for (thread, entries) in kept(&chunks, &marks) {
+                    found.entry(thread).or_default().extend(entries);
+                }
+                let dropped = chunks.dropped_until();
+                for (thread, written) in written.iter().enumerate() {
+                    let found = sorted(found.entry(thread as u32).or_default());
+                    prop_assert!(found.is_sorted_by(|a, b| a < b), "none is found twice");
+                    prop_assert!(found.iter().all(|number| written.binary_search(number).is_ok()));
+                    let after = |numbers: &[u64]| -> Vec<u64> {
+                        numbers.iter().copied().filter(|number| *number > dropped).collect()
+                    };
+                    prop_assert_eq!(after(&found), after(written));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_entries_stay() {
+        const KEPT: usize = 4;
+        let chunks = Chunks::new();
+        chunks.keep_last(KEPT);
+        chunks.stock();
+        let (at, writer) = (AtomicU32::new(0), Writer::new());
+        let many = 20 * WORDS as u64;
+        for number in 1..=many {
+            let entry = numbered(number);
+            assert!(write(&chunks, &writer, &at, 5, &entry, more(entry.kind)));
+        }
+        assert_eq!(
+            chunks.numbers().count(),
+            KEPT + STOCK_BESIDE,
+            "no chunk was made since"
+        );
+        assert_eq!(chunks.kept_bytes(), KEPT * CHUNK);
+        let found = sorted(&kept(&chunks, &HashMap::new())[&5]);
+        let last: Vec<u64> = (many - found.len() as u64 + 1..=many).collect();
+        assert_eq!(found, last);
+        // An entry takes up to four words.
+        assert!(found.len() >= KEPT * WORDS / 4, "{}", found.len());
+        chunks.keep_last(0);
+        assert_eq!(chunks.kept_bytes(), 0);
+    }
+
+    #[test]
+    fn a_look_at_chunks_that_are_taken_again_has_no_mixed_entries() {
+        const EACH: u64 = 300_000;
+        let chunks = Chunks::new();
+        chunks.keep_last(2);
+        chunks.stock();
+        let under_way = [const { AtomicU32::new(0) }; 3];
+        let mut looks = 0;
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = under_way
+                .iter()
+                .enumerate()
+                .map(|(writer, at)| {
+                    let chunks = &chunks;
+                    scope.spawn(move || {
+                        let own = Writer::new();
+                        for number in 1..=EACH {
+                            let entry = numbered(number);
+                            let more = more(entry.kind);
+                            assert!(write(chunks, &own, at, writer as u32, &entry, more));
+                        }
+                        chunks.hand_in(&own, at);
+                    })
+                })
+                .collect();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                looks += 1;
+                for entries in kept(&chunks, &HashMap::new()).into_values() {
+                    for entry in &entries {
+                        assert_eq!(
+                            Entry { at: 0, ..*entry },
+                            Entry {
+                                at: 0,
+                                ..numbered(entry.payload)
+                            }
+                        );
+                    }
+                    let numbers = sorted(&entries);
+                    assert!(numbers.is_sorted_by(|a, b| a < b), "none is found twice");
+                }
+            }
+        });
+        assert!(looks > 1, "{looks}");
     }
 
     #[test]

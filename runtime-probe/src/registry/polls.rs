@@ -8,6 +8,7 @@
 
 use super::task::Record;
 use super::threads::{NEVER_LISTED, Slot};
+use crate::events::chunks::Writer;
 use crate::stack::raw::{FutureMeta, HasMeta};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -61,6 +62,8 @@ static NO_WAKER: RawWakerVTable = RawWakerVTable::new(
 pub(crate) struct Here {
     innermost: Cell<*const PollFrame>,
     pub(super) slot: Cell<&'static Slot>,
+    /// For trace entries.
+    pub(super) writer: Writer<'static>,
 }
 
 thread_local! {
@@ -69,6 +72,7 @@ thread_local! {
         Here {
             innermost: Cell::new(&raw const OUTSIDE.0),
             slot: Cell::new(&NEVER_LISTED),
+            writer: Writer::new(),
         }
     };
 }

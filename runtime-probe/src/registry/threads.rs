@@ -1,7 +1,7 @@
 //! The threads that poll and wake tasks: each has a small number, which fits into a record, and a name.
 
 use super::polls::Here;
-use crate::events::chunks::{Entry, TRACE, Writer};
+use crate::events::chunks::{Entry, TRACE};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use crate::stack::wait_set::WaitSet;
 use crate::sys::thread;
@@ -49,7 +49,7 @@ pub(crate) enum Role {
 #[repr(align(128))]
 pub(crate) struct Slot {
     number: AtomicU32,
-    /// Why polls on this thread, apart from `foreign`, and wakes have more to do than usual: [`DEMANDED`], [`UNKNOWN`] and
+    /// Why polls on this thread, apart from `foreign`, and wakes have more to do than usual: [`Reasons`], [`UNKNOWN`] and
     /// [`IN_A_CLOSURE`].
     reasons: AtomicU64,
     /// The task of the last poll that a hook reported and no wrapper claimed; 0 for none.
@@ -73,9 +73,23 @@ pub(crate) struct Slot {
     kept: AtomicU64,
 }
 
-/// A bit of [`Slot::reasons`]: something is switched on that concerns polls. Each thread has a copy, because a poll reads its
+/// Bits of [`Slot::reasons`]: something is switched on that concerns polls. Each thread has a copy, because a poll reads its
 /// thread's slot anyway.
-const DEMANDED: u64 = 1;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reasons(u64);
+
+impl Reasons {
+    /// Anything but the trace.
+    pub(crate) const DEMANDED: Reasons = Reasons(1);
+    /// The trace.
+    pub(crate) const TRACED: Reasons = Reasons(8);
+    const ALL: u64 = Reasons::DEMANDED.0 | Reasons::TRACED.0;
+
+    /// These and others.
+    pub(crate) fn and(self, others: Reasons) -> Reasons {
+        Reasons(self.0 | others.0)
+    }
+}
 
 /// The same: the thread has no slot yet.
 const UNKNOWN: u64 = 2;
@@ -106,6 +120,19 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
         self.reasons.load(Ordering::Relaxed) | self.foreign.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the trace is the only reason why a poll on this thread is no plain one.
+    #[inline(always)]
+    pub(crate) fn is_only_traced(&self) -> bool {
+        let foreign = self.foreign.load(Ordering::Relaxed);
+        foreign == 0 && self.is_wake_only_traced()
+    }
+
+    /// The same for a wake.
+    #[inline(always)]
+    pub(crate) fn is_wake_only_traced(&self) -> bool {
+        self.reasons.load(Ordering::Relaxed) == Reasons::TRACED.0
     }
 
     /// Whether a wake on this thread has more to do than usual.
@@ -186,12 +213,12 @@ struct Table {
     alive: HashMap<u32, (Thread, &'static Slot)>,
     unused: Vec<&'static Slot>,
     /// The reasons of all threads in the list.
-    reasons: u64,
+    reasons: Reasons,
 }
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 /// The slot of threads that are being listed, or are unlisted again. It is no plain one, because nothing tells it of demands.
-static UNLISTED: Slot = Slot::new(DEMANDED);
+static UNLISTED: Slot = Slot::new(Reasons::DEMANDED.0);
 /// The slot of threads that were never listed.
 pub(super) static NEVER_LISTED: Slot = Slot::new(UNKNOWN);
 
@@ -203,7 +230,7 @@ impl Drop for Own {
         Here::get().slot.set(&UNLISTED);
         let Some(slot) = self.0.get() else { return };
         if let Some(chunks) = TRACE.get() {
-            WRITER.with(|writer| chunks.hand_in(writer, &slot.trace_chunk));
+            chunks.hand_in(&Here::get().writer, &slot.trace_chunk);
         }
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);
@@ -221,23 +248,20 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
 
 thread_local! {
     static OWN: Own = const { Own(Cell::new(None)) };
-    /// The chunk for this thread's trace entries. No destructor, too.
-    static WRITER: Writer<'static> = const { Writer::new() };
 }
 
 /// Appends a trace entry with `more` further words to this thread's chunk. Returns whether there was room.
 #[inline(always)]
 pub(crate) fn append(slot: &Slot, entry: &Entry, more: usize) -> bool {
-    // Outside of `with`, whose closure would be a separate function.
-    let chunk = WRITER.with(Writer::chunk);
+    let chunk = Here::get().writer.chunk();
     chunk.is_some_and(|chunk| chunk.append(entry, more)) || append_to_next(slot, entry, more)
 }
 
 /// Appends an entry of one word to this thread's chunk. Returns whether there was room; otherwise [`append_to_next`]
 /// has to do it.
 #[inline(always)]
-pub(crate) fn append_word(at: u64, first: u64) -> bool {
-    let chunk = WRITER.with(Writer::chunk);
+pub(crate) fn append_word(here: &Here, at: u64, first: u64) -> bool {
+    let chunk = here.writer.chunk();
     chunk.is_some_and(|chunk| chunk.append_word(at, first))
 }
 
@@ -249,10 +273,9 @@ pub(crate) fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
     let chunks = TRACE
         .get()
         .filter(|_| slot.number() != ThreadNumber::default());
+    let writer = &Here::get().writer;
     chunks.is_some_and(|chunks| {
-        WRITER.with(|writer| {
-            chunks.write_to_next(writer, &slot.trace_chunk, thread::id(), entry, more)
-        })
+        chunks.write_to_next(writer, &slot.trace_chunk, thread::id, entry, more)
     })
 }
 
@@ -272,18 +295,19 @@ pub(crate) fn if_listed() -> Option<&'static Slot> {
     (!std::ptr::eq(slot, &NEVER_LISTED)).then_some(slot)
 }
 
-/// Tells all threads whether anything is switched on that concerns polls.
-pub(crate) fn set_demanded(is_on: bool) {
+/// Tells all threads what is switched on that concerns polls.
+pub(crate) fn set_reasons(reasons: Reasons) {
     // Lists this thread first, as in `alive`.
     slot();
     let mut table = lock();
     let table = table.get_or_insert_with(Table::default);
-    table.reasons = if is_on { DEMANDED } else { 0 };
+    table.reasons = reasons;
     for (_, slot) in table.alive.values() {
-        match is_on {
-            true => slot.reasons.fetch_or(DEMANDED, Ordering::Relaxed),
-            false => slot.reasons.fetch_and(!DEMANDED, Ordering::Relaxed),
-        };
+        // Never without a reason in between, if there are some before and after.
+        slot.reasons.fetch_or(reasons.0, Ordering::Relaxed);
+        let others = !Reasons::ALL;
+        slot.reasons
+            .fetch_and(others | reasons.0, Ordering::Relaxed);
     }
 }
 
@@ -316,7 +340,7 @@ fn enlist() -> &'static Slot {
         .pop()
         .unwrap_or_else(|| Box::leak(Box::new(Slot::new(0))));
     slot.number.store(table.last, Ordering::Relaxed);
-    slot.reasons.store(table.reasons, Ordering::Relaxed);
+    slot.reasons.store(table.reasons.0, Ordering::Relaxed);
     slot.now.store(crate::clock::ticks(), Ordering::Relaxed);
     table.alive.insert(table.last, (thread, slot));
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));

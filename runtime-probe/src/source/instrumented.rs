@@ -138,7 +138,20 @@ impl<F: Future> Future for Instrumented<F> {
 #[cold]
 #[inline(never)]
 fn start<'r>(context: &Context<'_>, record: &'r RecordRef) -> Start<'r> {
-    let (slot, poll_flags) = (threads::slot(), record.poll_flags());
+    let here = Here::get();
+    let (slot, poll_flags) = (here.slot(), record.poll_flags());
+    if poll_flags.is_plain() && slot.is_only_traced() {
+        let poll = record.next_poll();
+        return Start {
+            record,
+            slot,
+            poll,
+            began: trace::plain_poll_begin(here, record, slot),
+            generation: poll.generation(),
+            table: &waker::WRITTEN_ONCE,
+        };
+    }
+    let slot = threads::slot();
     #[cfg(feature = "rt")]
     if poll_flags.is_first() && slot.is_plain() {
         return start_first(context, record, slot);

@@ -16,6 +16,7 @@ use crate::demand::Demand;
 use crate::events::chunks::{Chunks, Entry, MOST_MORE, TRACE};
 use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
+use crate::registry::polls::Here;
 use crate::registry::sites::Site;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
@@ -138,8 +139,13 @@ fn write_word(slot: &Slot, at: Ticks, code: Code, payload: u64) {
 
 #[inline(always)]
 fn write_first(slot: &Slot, at: Ticks, first: u64) {
+    write_here(Here::get(), slot, at, first);
+}
+
+#[inline(always)]
+fn write_here(here: &Here, slot: &Slot, at: Ticks, first: u64) {
     let at = at >> UNIT_SHIFT;
-    if !threads::append_word(at, first) {
+    if !threads::append_word(here, at, first) {
         write_to_next(slot, at, first);
     }
 }
@@ -188,6 +194,26 @@ pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
     began | TOLD_AT_ITS_END
 }
 
+/// The same for a poll of a task that waited, with nothing switched on but the trace.
+#[inline(always)]
+pub(super) fn plain_poll_begin(here: &Here, record: &Record, slot: &Slot) -> Ticks {
+    let began = match cfg!(tokio_unstable) {
+        true => slot
+            .now
+            .load(Ordering::Relaxed)
+            .max(record.ready_at() + UNIT),
+        false => clock::ticks(),
+    };
+    let inside = if here.innermost().if_a_poll().is_some() {
+        INSIDE
+    } else {
+        0
+    };
+    let first = Entry::first(Code::PollBegin as u8, name(record) | inside);
+    write_here(here, slot, began, first);
+    began | TOLD_AT_ITS_END
+}
+
 #[cold]
 #[inline(never)]
 fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, inside: u64) {
@@ -225,8 +251,7 @@ pub(super) struct PollEnd(u64);
 /// The end of a traced poll, which has to be made before the record has it.
 #[inline(always)]
 pub(super) fn end_of_poll(record: &Record) -> PollEnd {
-    // A closure is closed when it returns.
-    let is_over = record.is_closed() || std::thread::panicking() || record.kind() == Kind::Blocking;
+    let is_over = record.is_over() || std::thread::panicking();
     let (code, waits) = match record.is_woken() {
         _ if is_over => (Code::PollEnds, None),
         true => (Code::PollYields, record.waits_of_this_poll()),
@@ -240,6 +265,15 @@ impl PollEnd {
     #[inline(always)]
     pub(super) fn write(self, slot: &Slot, now: Ticks) {
         write_first(slot, now, self.0);
+    }
+}
+
+/// Writes the wake of a waiting task by a poll, with nothing switched on but the trace.
+#[inline(always)]
+pub(super) fn plain_wake(here: &Here, record: &Record, slot: &Slot, now: Ticks) {
+    if record.kind() != Kind::Nested {
+        let first = Entry::first(Code::Wake as u8, name(record));
+        write_here(here, slot, now, first);
     }
 }
 
@@ -564,6 +598,24 @@ impl Happened {
 /// How many entries were lost, in all traces.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
+}
+
+/// The time up to which entries made room for later ones.
+pub(crate) fn dropped_until() -> Ticks {
+    match TRACE.get().map_or(0, Chunks::dropped_until) {
+        0 => 0,
+        at => (at + 1) << UNIT_SHIFT,
+    }
+}
+
+/// Whether entries stay in the chunks.
+pub(crate) fn keeps_last() -> bool {
+    TRACE.get().is_some_and(Chunks::keeps_last)
+}
+
+/// The bytes of entries that stay in chunks until others need the room.
+pub(crate) fn kept_bytes() -> usize {
+    TRACE.get().map_or(0, Chunks::kept_bytes)
 }
 
 /// Makes empty chunks, before a trace begins.

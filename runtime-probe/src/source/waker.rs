@@ -441,6 +441,10 @@ fn note_wake(here: &Here, record: &Record, data: *const (), consumed: bool) {
         // of a wake. It is read only if a profile needs the time of the wait.
         let at = here.slot().now.load(Ordering::Relaxed);
         record.note_first_wake(phase, consumed, at, by, false);
+    } else if here.slot().is_wake_only_traced() {
+        let at = clock::ticks();
+        record.note_first_wake(phase, consumed, at, by, false);
+        trace::plain_wake(here, record, here.slot(), at);
     } else {
         note_wake_closely(record, data, consumed);
     }

@@ -1,8 +1,8 @@
 //! The polls of a task: begin, end, number and length.
 
-use super::Record;
-use super::flags::{CLOSED, PollFlags, UNPREPARED};
+use super::flags::{CLOSED, KIND, PollFlags, UNPREPARED};
 use super::waking::GENERATIONS;
+use super::{Kind, Record};
 use crate::clock::Ticks;
 use crate::primitive::{Ordering, fence};
 use crate::registry::threads::ThreadNumber;
@@ -114,9 +114,10 @@ impl Record {
             .store(self.phase.load(Ordering::Relaxed) - 1, Ordering::Release);
     }
 
-    /// Whether the poll under way has finished the task. Only the polling thread.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & CLOSED != 0
+    /// Whether the poll under way has finished the task, or is a closure, which has one poll. Only the polling thread.
+    pub(crate) fn is_over(&self) -> bool {
+        let flags = self.flags.load(Ordering::Relaxed);
+        flags & CLOSED != 0 || flags & KIND == Kind::Blocking as u64
     }
 
     /// Whether the task was woken since its current poll began. Only the polling thread.

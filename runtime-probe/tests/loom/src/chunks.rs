@@ -45,7 +45,9 @@ impl Traced {
             let (entry, more) = (entry(number), more(entry(number).kind));
             let chunk: Option<&Chunk> = writer.chunk();
             let is_written = chunk.is_some_and(|chunk| chunk.append(&entry, more))
-                || self.chunks.write_to_next(&writer, at, thread, &entry, more);
+                || self
+                    .chunks
+                    .write_to_next(&writer, at, || thread, &entry, more);
             lost += u64::from(!is_written);
         }
         self.chunks.hand_in(&writer, at);
@@ -78,7 +80,7 @@ impl Reader {
     }
 
     fn take(&mut self, traced: &Traced, number: ChunkNumber, mut mark: Mark) -> Mark {
-        let (thread, words) = traced.chunks.words(number, mark.read);
+        let (thread, words) = traced.chunks.words(number, &mut mark);
         for found in entries(words.iter().copied(), mark.at, more) {
             assert_eq!(found, entry(found.payload));
             self.found[thread as usize].push(found.payload);
@@ -136,4 +138,41 @@ fn a_chunk_goes_from_thread_to_thread() {
         reader.look(&traced);
         reader.assert_found([&[1, 2], &[3, 4]], lost.iter().sum());
     });
+}
+
+/// The reader that looks only at what is there, while a thread takes the oldest chunk again.
+#[test]
+fn a_look_finds_no_mixed_entries_and_all_that_did_not_make_room() {
+    loom::model(|| {
+        let traced = Traced::new();
+        traced.chunks.keep_last(1);
+        let thread = {
+            let traced = traced.clone();
+            thread::spawn(move || traced.write(0, 1..=5))
+        };
+        look(&traced);
+        assert_eq!(thread.join().unwrap(), 0, "none is lost");
+        let dropped = traced.chunks.dropped_until();
+        let expected: Vec<u64> = (dropped + 1..=5).collect();
+        let mut found = look(&traced);
+        found.retain(|number| *number > dropped);
+        assert_eq!(found, expected);
+        assert!(dropped < 4, "the last full chunk is there");
+    });
+}
+
+/// The entries that are in the chunks, in their order.
+fn look(traced: &Traced) -> Vec<u64> {
+    let mut all = Vec::new();
+    for number in traced.chunks.numbers() {
+        let mut mark = Mark::default();
+        let (_, words) = traced.chunks.words(number, &mut mark);
+        for found in entries(words.iter().copied(), mark.at, more) {
+            assert_eq!(found, entry(found.payload));
+            all.push(found.payload);
+        }
+    }
+    all.sort_unstable();
+    assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+    all
 }
