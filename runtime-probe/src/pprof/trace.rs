@@ -138,8 +138,9 @@ pub fn is_enabled() -> bool {
 /// ```
 ///
 /// # Cost
-/// Each poll, wake and spawn writes 8 to 24 bytes and reads the clock. A thread of the probe copies these ten times a
-/// second.
+/// Each poll, wake and spawn writes 8 to 24 bytes, and a wake reads the clock. From 4 to 48 MiB of
+/// [`FlightRecorder::max_bytes`] the memory is allocated at the start, and nothing is copied before the trace is written. Other
+/// recorders have a thread that copies the events ten times a second, and so has every recorder while a client takes a trace.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is recorded before `start`"]
 pub struct FlightRecorder {
@@ -174,8 +175,8 @@ impl FlightRecorder {
         self
     }
 
-    /// The most bytes of events that are kept in memory. The events of the last tenth of a second are always kept; from
-    /// 4 MiB on, so are the 64 KiB that each thread is writing to.
+    /// The most bytes of events that are kept in memory. From 4 MiB on, each thread has 64 KiB more that it is writing
+    /// to. Up to 4 MiB and from 48 MiB on, the events of the last tenth of a second are always kept.
     pub fn max_bytes(mut self, bytes: usize) -> FlightRecorder {
         self.keep.bytes = bytes;
         self
