@@ -18,9 +18,9 @@
 //!    Otherwise words of two threads are mixed.
 //! 2. A word MUST be stored before the length that counts it, which has Release; the reader loads the length with Acquire first.
 //!    Otherwise the reader takes an old word for a new one.
-//! 3. A chunk is emptied after it was handed in, by the reader or by the thread that takes it as the oldest one. The turn of
-//!    the chunk MUST be odd before its length changes, and even again before the next entry. The reader compares the turn
-//!    before and after it copies. Otherwise it takes words of two turns for one.
+//! 3. A chunk is emptied after it was handed in, by the reader or by the thread that takes it as the oldest one. The version of
+//!    the chunk MUST be odd before its length changes, and even again before the next entry. The reader compares the version
+//!    before and after it copies. Otherwise it takes words of two versions for one.
 //!
 //! Rejected: one queue for all words. All threads would contend for it with every event.
 
@@ -100,7 +100,7 @@ pub(crate) struct Chunk {
     /// The time of the last entry; 0 for an empty chunk. Only the writer uses it.
     last: AtomicU64,
     /// Counts twice whenever the chunk is emptied; odd meanwhile.
-    turn: AtomicU32,
+    version: AtomicU32,
     words: Box<[AtomicU64; WORDS]>,
 }
 
@@ -185,7 +185,7 @@ impl Chunks {
         let oldest = (kept != 0).then(|| self.full.pop()).flatten();
         let number = ChunkNumber(oldest.or_else(|| self.empty.pop())?);
         let chunk = self.chunk(number)?;
-        // Before the turn: a reader that misses the entries finds this time.
+        // Before the version: a reader that misses the entries finds this time.
         let last = chunk.last.load(Ordering::Relaxed);
         self.dropped.fetch_max(last, Ordering::Relaxed);
         chunk.clear();
@@ -242,10 +242,10 @@ impl Chunks {
             return (0, Box::default());
         };
         // Acquire: pairs with the Release at the end of `clear`.
-        let turn = chunk.turn.load(Ordering::Acquire);
-        if mark.turn != turn {
+        let version = chunk.version.load(Ordering::Acquire);
+        if mark.version != version {
             *mark = Mark {
-                turn,
+                version,
                 ..Mark::default()
             };
         }
@@ -254,9 +254,9 @@ impl Chunks {
         let words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
         let words = words.map(|word| word.load(Ordering::Relaxed)).collect();
         let thread = chunk.thread.load(Ordering::Relaxed);
-        // Pairs with the fence in `clear`: a word of the next turn is seen with its turn.
+        // Pairs with the fence in `clear`: a word of the next version is seen with its version.
         fence(Ordering::Acquire);
-        match turn.is_multiple_of(2) && chunk.turn.load(Ordering::Relaxed) == turn {
+        match version.is_multiple_of(2) && chunk.version.load(Ordering::Relaxed) == version {
             true => (thread, words),
             false => (thread, Box::default()),
         }
@@ -287,7 +287,7 @@ impl Chunks {
                 thread: AtomicU32::new(0),
                 len: AtomicU32::new(0),
                 last: AtomicU64::new(0),
-                turn: AtomicU32::new(0),
+                version: AtomicU32::new(0),
                 words,
             });
             self.made.store(index as u32 + 1, Ordering::Relaxed);
@@ -333,8 +333,8 @@ pub(crate) struct Mark {
     pub(crate) read: usize,
     /// The time of the last entry.
     pub(crate) at: u64,
-    /// The turn of the chunk.
-    turn: u32,
+    /// The version of the chunk.
+    version: u32,
 }
 
 impl Mark {
@@ -350,14 +350,16 @@ impl Mark {
 impl Chunk {
     /// Empties the chunk.
     fn clear(&self) {
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        // A reader that sees a word or the length of the next turn sees at least the odd turn.
+        let version = self.version.load(Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees a word or the length of the next version sees at least the odd version.
         fence(Ordering::Release);
         self.len.store(0, Ordering::Relaxed);
         self.last.store(0, Ordering::Relaxed);
-        // Release: a reader that sees this turn does not see the length of the last one.
-        self.turn.store(turn.wrapping_add(2), Ordering::Release);
+        // Release: a reader that sees this version does not see the length of the last one.
+        self.version
+            .store(version.wrapping_add(2), Ordering::Release);
     }
 
     /// Appends an entry of one word, made by [`Entry::first`], if there is room. Returns whether there was. Most
