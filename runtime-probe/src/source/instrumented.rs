@@ -142,11 +142,12 @@ fn start<'r>(context: &Context<'_>, record: &'r RecordRef) -> Start<'r> {
     let (slot, poll_flags) = (here.slot(), record.poll_flags());
     if poll_flags.is_plain() && slot.is_only_traced() {
         let poll = record.next_poll();
+        let last = slot.now.load(Ordering::Relaxed);
         return Start {
             record,
             slot,
             poll,
-            began: trace::plain_poll_begin(here, record, slot),
+            began: trace::plain_poll_begin(here, record, slot, last),
             generation: poll.generation(),
             table: &waker::WRITTEN_ONCE,
         };

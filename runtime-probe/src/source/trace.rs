@@ -132,17 +132,6 @@ fn append(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MOR
 
 /// The same for an entry of one word. The last act of its callers: then they keep no registers for the rare case.
 #[inline(always)]
-fn write_word(slot: &Slot, at: Ticks, code: Code, payload: u64) {
-    debug_assert_eq!(code.more(), 0);
-    write_first(slot, at, Entry::first(code as u8, payload));
-}
-
-#[inline(always)]
-fn write_first(slot: &Slot, at: Ticks, first: u64) {
-    write_here(Here::get(), slot, at, first);
-}
-
-#[inline(always)]
 fn write_here(here: &Here, slot: &Slot, at: Ticks, first: u64) {
     let at = at >> UNIT_SHIFT;
     if !threads::append_word(here, at, first) {
@@ -174,57 +163,53 @@ fn pointer<T>(to: Option<&'static T>) -> u64 {
 }
 
 /// Writes the begin of a poll. Returns the begin, marked if the poll's end must be written, too.
-#[inline(always)]
 pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
     // A nested future belongs to its task.
     if record.kind() == Kind::Nested {
         return began;
     }
-    // After the wake, which may be of another thread: an order by time must have the wake first.
-    let began = match cfg!(tokio_unstable) {
-        true => began.max(record.ready_at() + UNIT),
-        // Without hooks the thread may have polled a foreign task meanwhile.
-        false => clock::ticks(),
-    };
-    let inside = if waker::is_polling() { INSIDE } else { 0 };
+    let here = Here::get();
     match record.poll() {
-        0 => first_poll_begin(record, slot, began, inside),
-        _ => write_word(slot, began, Code::PollBegin, name(record) | inside),
+        0 => {
+            let began = after_the_wake(record, began);
+            first_poll_begin(record, slot, began, polled(here, record));
+            began | TOLD_AT_ITS_END
+        }
+        _ => plain_poll_begin(here, record, slot, began),
     }
-    began | TOLD_AT_ITS_END
 }
 
-/// The same for a poll of a task that waited, with nothing switched on but the trace.
+/// The same for a poll of a task that waited.
 #[inline(always)]
-pub(super) fn plain_poll_begin(here: &Here, record: &Record, slot: &Slot) -> Ticks {
-    let began = match cfg!(tokio_unstable) {
-        true => slot
-            .now
-            .load(Ordering::Relaxed)
-            .max(record.ready_at() + UNIT),
-        false => clock::ticks(),
-    };
-    let inside = if here.innermost().if_a_poll().is_some() {
-        INSIDE
-    } else {
-        0
-    };
-    let first = Entry::first(Code::PollBegin as u8, name(record) | inside);
+pub(super) fn plain_poll_begin(here: &Here, record: &Record, slot: &Slot, began: Ticks) -> Ticks {
+    let began = after_the_wake(record, began);
+    let first = Entry::first(Code::PollBegin as u8, polled(here, record));
     write_here(here, slot, began, first);
     began | TOLD_AT_ITS_END
 }
 
+/// The begin of a poll after the wake, which may be of another thread: an order by time must have the wake first.
+#[inline(always)]
+fn after_the_wake(record: &Record, began: Ticks) -> Ticks {
+    match cfg!(tokio_unstable) {
+        true => began.max(record.ready_at() + UNIT),
+        // Without hooks the thread may have polled a foreign task meanwhile.
+        false => clock::ticks(),
+    }
+}
+
+/// The payload of a poll's begin.
+#[inline(always)]
+fn polled(here: &Here, record: &Record) -> u64 {
+    let is_inside = here.innermost().if_a_poll().is_some();
+    name(record) | if is_inside { INSIDE } else { 0 }
+}
+
 #[cold]
 #[inline(never)]
-fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, inside: u64) {
+fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, polled: u64) {
     let more = [record.id(), 0];
-    write(
-        slot,
-        began,
-        Code::FirstPollBegin,
-        name(record) | inside,
-        more,
-    );
+    write(slot, began, Code::FirstPollBegin, polled, more);
 }
 
 /// Writes the begin of a closure. Returns its begin, as [`poll_begin`] does.
@@ -264,7 +249,7 @@ impl PollEnd {
     /// Writes the end.
     #[inline(always)]
     pub(super) fn write(self, slot: &Slot, now: Ticks) {
-        write_first(slot, now, self.0);
+        write_here(Here::get(), slot, now, self.0);
     }
 }
 
@@ -280,8 +265,8 @@ pub(super) fn plain_wake(here: &Here, record: &Record, slot: &Slot, now: Ticks) 
 /// Writes the wake of a waiting task, at a time that was read before.
 #[inline(always)]
 pub(super) fn wake(record: &Record, slot: &Slot, now: Ticks) {
-    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
-        write_word(slot, now, Code::Wake, name(record));
+    if Demand::Trace.is_on() {
+        plain_wake(Here::get(), record, slot, now);
     }
 }
 
