@@ -767,6 +767,42 @@ fn the_flight_recorder_has_the_last_of_many_events() {
 }
 
 #[test]
+fn threads_that_end_do_not_end_the_past() {
+    let Some(go) = Go::find("trace_threads") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let recorder = FlightRecorder::new().max_bytes(4 << 20).start().unwrap();
+    let notify = Arc::new(Notify::new());
+    runtime.spawn({
+        let notify = Arc::clone(&notify);
+        async move {
+            loop {
+                notify.notified().await;
+            }
+        }
+    });
+    // The recorder keeps 64 chunks, and each thread writes one entry at least.
+    for _ in 0..200 {
+        let notify = Arc::clone(&notify);
+        std::thread::spawn(move || notify.notify_one())
+            .join()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    let file = go.file("threads.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let sleeps = &parsed.changes[&parsed.one("trace::sleeps_10_ms at ")];
+    let length = sleeps.last().unwrap().at_ms - sleeps[0].at_ms;
+    assert!(length > 900.0, "{length} ms");
+}
+
+#[test]
 #[ignore = "the process that other tests look at"]
 fn an_application() {
     let runtime = runtime();

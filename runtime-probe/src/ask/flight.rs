@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(100);
-/// The same while the events stay in the chunks: for the counters of the process, and chunks for new threads.
+/// The same while the events stay in the chunks, and no thread has ended: for the counters of the process, and chunks for new threads.
 const SELDOM: Duration = Duration::from_millis(500);
 
 /// A recorder that keeps so many bytes (64 chunks of 64 KiB) collects full chunks only. A smaller one also reads the
@@ -93,9 +93,13 @@ impl Flight {
             false => Which::Full,
         };
         let thread = own_thread::spawn("probe-flight", move || {
-            let every = || if trace::keeps_last() { SELDOM } else { EVERY };
-            while stopped.recv_timeout(every()) == Err(RecvTimeoutError::Timeout) {
-                collect(which);
+            let mut every = EVERY;
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let has_some = collect(which);
+                every = match trace::keeps_last() && !has_some {
+                    true => SELDOM,
+                    false => EVERY,
+                };
                 if let Some(tape) = &mut *tape() {
                     tape.drop_old();
                 }

@@ -197,7 +197,9 @@ struct Session {
 /// Which chunks are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Full chunks. The entries of other chunks come with a later round, and may be older than that round.
+    /// Those of threads that have ended.
+    Ended,
+    /// Also full chunks. The entries of other chunks come with a later round, and may be older than that round.
     Full,
     All,
 }
@@ -224,11 +226,12 @@ impl Session {
         session
     }
 
-    fn collect(&mut self, which: Which) {
+    fn collect(&mut self, which: Which) -> bool {
         let segments = match self.chunks.keeps_last() {
-            true => Vec::new(),
+            true => self.take_segments(Which::Ended),
             false => self.take_segments(which),
         };
+        let has_some = !segments.is_empty();
         self.chunks.stock();
         let lost_before = std::mem::replace(&mut self.lost, trace::lost());
         let round = Arc::new(Round {
@@ -245,6 +248,7 @@ impl Session {
             }
             None => false,
         });
+        has_some
     }
 }
 
@@ -252,7 +256,11 @@ impl Session {
     /// Takes the entries out of the chunks.
     fn take_segments(&mut self, which: Which) -> Vec<Segment> {
         let mut segments = Vec::new();
-        while let Some(number) = self.chunks.next_full() {
+        let full = |chunks: &Chunks| match which {
+            Which::Ended => None,
+            Which::Full | Which::All => chunks.next_full(),
+        };
+        while let Some(number) = self.chunks.next_ended().or_else(|| full(self.chunks)) {
             let mut mark = self.marks.remove(&number).unwrap_or_default();
             segments.extend(Segment::beyond(&mut mark, self.chunks, number));
             self.chunks.empty(number);
@@ -328,11 +336,12 @@ impl Drop for Session {
     }
 }
 
-/// Collects the entries of the threads, for all readers.
-pub(crate) fn collect(which: Which) {
-    if let Some(session) = &mut *lock(&SESSION) {
-        session.collect(which);
-    }
+/// Collects the entries of the threads, for all readers. Returns whether there were any.
+pub(crate) fn collect(which: Which) -> bool {
+    let mut session = lock(&SESSION);
+    session
+        .as_mut()
+        .is_some_and(|session| session.collect(which))
 }
 
 /// A reader of the recording. The recording ends when the last reader is dropped.

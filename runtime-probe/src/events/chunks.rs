@@ -1,6 +1,7 @@
 //! Entries from all threads to one reader. Each thread writes into a chunk of its own; full chunks go to the reader,
 //! and empty ones come back. For a reader that wants the last entries only ([`Chunks::keep_last`]), full chunks stay
-//! where they are, and a thread that needs a chunk takes the oldest one.
+//! where they are, and a thread that needs a chunk takes the oldest one. The reader still takes the chunks of threads that have
+//! ended: these may hold little, and many of them would leave no room for entries.
 //!
 //! | bits of an entry's first word | |
 //! |---|---|
@@ -128,6 +129,8 @@ pub(crate) struct Chunks {
     /// Numbers of chunks; also the next one.
     empty: ArrayQueue<u32>,
     full: ArrayQueue<u32>,
+    /// Those of threads that have ended.
+    ended: ArrayQueue<u32>,
     /// How many full chunks stay; 0 if the reader takes them.
     kept: AtomicUsize,
     /// The time of the last entry that was in a chunk that a thread took as the oldest one.
@@ -142,6 +145,7 @@ impl Chunks {
             made: AtomicU32::new(0),
             empty: ArrayQueue::new(MOST),
             full: ArrayQueue::new(MOST),
+            ended: ArrayQueue::new(MOST),
             kept: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
         }
@@ -220,17 +224,27 @@ impl Chunks {
         (1..=self.made.load(Ordering::Relaxed)).map(ChunkNumber)
     }
 
-    /// Gives a thread's chunk to the reader.
-    pub(crate) fn hand_in(&self, writer: &Writer<'_>, at: &AtomicU32) {
-        writer.0.set(None);
-        let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
-        if number != ChunkNumber::default() {
-            // The queue has room for all chunks.
+    /// Gives a thread's full chunk to the reader, or leaves it for the thread that will take it.
+    fn hand_in(&self, writer: &Writer<'_>, at: &AtomicU32) {
+        if let Some(number) = take_from(writer, at) {
+            // The queue has room for all chunks; so has the other one.
             let _ = self.full.push(number.0);
         }
     }
 
-    /// The next chunk that was handed in. The reader gives it back by [`Chunks::empty`].
+    /// Gives the chunk of a thread that ends to the reader.
+    pub(crate) fn end(&self, writer: &Writer<'_>, at: &AtomicU32) {
+        if let Some(number) = take_from(writer, at) {
+            let _ = self.ended.push(number.0);
+        }
+    }
+
+    /// The next chunk of a thread that has ended. The reader gives it back by [`Chunks::empty`].
+    pub(crate) fn next_ended(&self) -> Option<ChunkNumber> {
+        self.ended.pop().map(ChunkNumber)
+    }
+
+    /// The next full chunk. The reader gives it back by [`Chunks::empty`].
     pub(crate) fn next_full(&self) -> Option<ChunkNumber> {
         self.full.pop().map(ChunkNumber)
     }
@@ -294,6 +308,13 @@ impl Chunks {
             let _ = self.empty.push(index as u32 + 1);
         }
     }
+}
+
+/// Takes a thread's chunk from it.
+fn take_from(writer: &Writer<'_>, at: &AtomicU32) -> Option<ChunkNumber> {
+    writer.0.set(None);
+    let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
+    (number != ChunkNumber::default()).then_some(number)
 }
 
 /// Decodes words to entries. The first entry's time counts from `after`.
@@ -489,12 +510,18 @@ mod tests {
             mark.pass(&words, more);
         };
         let mut full = Vec::new();
-        while let Some(number) = chunks.next_full() {
+        while let Some(number) = chunks.next_ended() {
             take(number);
             full.push(number);
         }
-        for at in under_way {
-            take(ChunkNumber(at.load(Ordering::Acquire)));
+        if !chunks.keeps_last() {
+            while let Some(number) = chunks.next_full() {
+                take(number);
+                full.push(number);
+            }
+            for at in under_way {
+                take(ChunkNumber(at.load(Ordering::Acquire)));
+            }
         }
         for number in full {
             marks.remove(&number);
@@ -567,6 +594,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Write { thread: usize, entries: u64 },
+        End(usize),
         Look,
         Keep(usize),
     }
@@ -575,6 +603,7 @@ mod tests {
         let write = (0..2_usize, 0..WORDS as u64);
         prop_oneof![
             4 => write.prop_map(|(thread, entries)| Step::Write { thread, entries }),
+            1 => (0..2_usize).prop_map(Step::End),
             2 => Just(Step::Look),
             1 => (0..6_usize).prop_map(Step::Keep),
         ]
@@ -604,8 +633,9 @@ mod tests {
                             written[thread].push(now);
                         }
                     }
-                    Step::Look if !chunks.keeps_last() => read(&chunks, &mut marks, &at, &mut taken),
-                    Step::Look => chunks.stock(),
+                    // The next entry is of another thread that has its place.
+                    Step::End(thread) => chunks.end(&writers[thread], &at[thread]),
+                    Step::Look => read(&chunks, &mut marks, &at, &mut taken),
                     Step::Keep(most) => {
                         chunks.keep_last(most);
                         chunks.stock();
@@ -657,6 +687,27 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_end_leave_room_for_the_others() {
+        let chunks = Chunks::new();
+        chunks.keep_last(4);
+        chunks.stock();
+        let at = [const { AtomicU32::new(0) }; 1];
+        let (mut marks, mut taken) = (HashMap::new(), HashMap::new());
+        for number in 1..=1000 {
+            let writer = Writer::new();
+            let entry = numbered(number);
+            assert!(write(&chunks, &writer, &at[0], 5, &entry, more(entry.kind)));
+            chunks.end(&writer, &at[0]);
+            if number.is_multiple_of(10) {
+                read(&chunks, &mut marks, &at, &mut taken);
+            }
+        }
+        assert_eq!(sorted(&taken[&5]), (1..=1000).collect::<Vec<_>>());
+        assert_eq!(chunks.dropped_until(), 0);
+        assert_eq!(chunks.numbers().count(), 4 + STOCK_BESIDE);
+    }
+
+    #[test]
     fn a_look_at_chunks_that_are_taken_again_has_no_mixed_entries() {
         const EACH: u64 = 300_000;
         let chunks = Chunks::new();
@@ -677,7 +728,7 @@ mod tests {
                             let more = more(entry.kind);
                             assert!(write(chunks, &own, at, writer as u32, &entry, more));
                         }
-                        chunks.hand_in(&own, at);
+                        chunks.end(&own, at);
                     })
                 })
                 .collect();
@@ -724,7 +775,7 @@ mod tests {
                                 lost.fetch_add(1, Ordering::Relaxed);
                             }
                         }
-                        chunks.hand_in(&own, at);
+                        chunks.end(&own, at);
                     })
                 })
                 .collect();

@@ -230,7 +230,7 @@ impl Drop for Own {
         Here::get().slot.set(&UNLISTED);
         let Some(slot) = self.0.get() else { return };
         if let Some(chunks) = TRACE.get() {
-            chunks.hand_in(&Here::get().writer, &slot.trace_chunk);
+            chunks.end(&Here::get().writer, &slot.trace_chunk);
         }
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);

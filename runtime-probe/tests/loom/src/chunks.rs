@@ -50,7 +50,7 @@ impl Traced {
                     .write_to_next(&writer, at, || thread, &entry, more);
             lost += u64::from(!is_written);
         }
-        self.chunks.hand_in(&writer, at);
+        self.chunks.end(&writer, at);
         lost
     }
 }
@@ -65,7 +65,8 @@ struct Reader {
 
 impl Reader {
     fn look(&mut self, traced: &Traced) {
-        while let Some(number) = traced.chunks.next_full() {
+        let next = || traced.chunks.next_full().or_else(|| traced.chunks.next_ended());
+        while let Some(number) = next() {
             let mark = self.marks.remove(&number).unwrap_or_default();
             self.take(traced, number, mark);
             traced.chunks.empty(number);
