@@ -15,7 +15,7 @@
 #
 # Why it matters: a service that spawns 100 tasks a second, a few for each request, grows by 18 GB within the hour after its start, and
 # stays there; files and name look-ups are closures, too. It looks like a leak of the service, in a process that was prepared to look for
-# one, and a heap profile has it at the subscriber's thread. The builder's documentation says that retention costs memory, and not how much:
+# one, and a heap profile has it at the program's own spawns, where the histograms are allocated. The builder's documentation says that retention costs memory, and not how much:
 # set `retention` to seconds, or TOKIO_CONSOLE_RETENTION where the environment is read, before the console goes into production.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "console_finished_tasks.sh: needs cargo" >&2; exit 2; }
