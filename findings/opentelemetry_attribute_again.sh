@@ -3,8 +3,9 @@
 #
 # Guess: the new value overwrites the old one, as OpenTelemetry's specification says of `SetAttribute` ("SHOULD overwrite"), and the limit of 128
 # attributes is of different ones.
-# Reality: each call adds one, up to 128. After that the value stays as old as it is, and attributes that come later are dropped. A connection
-# sets `requests` to its count N, and at its end `peer`; the exported span has:
+# Reality: each call adds one, as the documentation of the crate's `set_attribute` says, and each counts for the limit, as it does not
+# say. After 128 of them the value stays as old as it is, and attributes that come later are dropped. A connection sets `requests`
+# to its count N, and at its end `peer`; the exported span has:
 #
 #     N      through                  `requests`       the last of them    `peer`    dropped
 #     3      opentelemetry            3 times          3                   yes       0
