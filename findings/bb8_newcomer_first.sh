@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# bb8 0.9.1 with tokio 1.54.1, and deadpool 0.13.1 beside it: six tasks that share a pool of one connection, and its figure `get_wait_time`.
+# bb8 0.9.1 with tokio 1.54.1, and deadpool 0.13.1 beside it: six tasks that share a pool of one connection, and its figure
+# `get_wait_time`.
 #
 # Guess: who waits for a connection is in a queue, and the next free one goes to the task that has waited longest. The default strategy is
 # called `Fifo`. `get_wait_time` of the pool's statistics is the sum of these waits.
-# Reality: a returned connection goes back to the pool, and a waiting task is told to look there. The task that returned it is still running,
-# and if it asks again before it yields, it has the connection. The waiting task finds nothing, waits again, and its wait counts from zero.
-# (`Fifo` is the order of the idle connections.) Each task takes the connection for 2 ms, again and again, for 2 s:
+# Reality: a returned connection goes back to the pool, and a waiting task is told to look there. The task that returned it is still
+# running, and if it asks again before it yields, it has the connection. The waiting task finds nothing, waits again, and its wait counts
+# from zero. (`Fifo` is the order of the idle connections.) Each task takes the connection for 2 ms, again and again, for 2 s:
 #
 #                                  connections of each task    longest wait    get_wait_time
 #     bb8                          633, 1, 1, 1, 1, 1          2.01 s          0.08 s
 #     bb8, a yield_now between     108 or 107                  0.02 s          10.0 s
 #     deadpool                     107 or 106                  0.02 s
 #
-# Why it matters: a handler takes a connection for each query, and some have hundreds of queries in a row. While one of these runs the others
-# wait for all of it, up to `connection_timeout`, and fail. The pool works at its limit, the latency is in `get()`, and the figure for it has
-# 1 % of the waits, as it counts from the last time that a waiting task was woken in vain. Measure around `get()`, and keep a connection
-# for queries that belong together.
+# Why it matters: a handler takes a connection for each query, and some have hundreds of queries in a row. While one of these runs the
+# others wait for all of it, up to `connection_timeout`, and fail. The pool works at its limit, the latency is in `get()`, and the figure
+# for it has 1 % of the waits, as it counts from the last time that a waiting task was woken in vain. Measure around `get()`, and keep a
+# connection for queries that belong together.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "bb8_newcomer_first.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

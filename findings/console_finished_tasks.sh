@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # console-subscriber 0.5.0 with tokio 1.54.1: the memory of tasks that have ended.
 #
-# Guess: the console shows ended tasks for some seconds. What the subscriber keeps of one is its name, its spawn location and some sums,
-# a few hundred bytes; and while no console is connected there is nothing to keep.
-# Reality: it keeps each task for an hour, connected or not, with two histograms, of polls and of the times until them. These are allocated in
-# full when the task is spawned, by their range of 1 ns to 1 s, also for a task with one poll. Bytes that live, for each of 500 that
-# have ended:
+# Guess: the console shows ended tasks for some seconds. What the subscriber keeps of one is its name, its spawn location and some sums, a
+# few hundred bytes; and while no console is connected there is nothing to keep.
+# Reality: it keeps each task for an hour, connected or not, with two histograms, of polls and of the times until them. These are
+# allocated in full when the task is spawned, by their range of 1 ns to 1 s, also for a task with one poll. Bytes that live, for each of
+# 500 that have ended:
 #
 #     async task                                    50.3 KB
 #     closure of spawn_blocking                     50.6 KB
@@ -15,8 +15,9 @@
 #
 # Why it matters: a service that spawns 100 tasks a second, a few for each request, grows by 18 GB within the hour after its start, and
 # stays there; files and name look-ups are closures, too. It looks like a leak of the service, in a process that was prepared to look for
-# one, and a heap profile has it at the program's own spawns, where the histograms are allocated. The builder's documentation says that retention costs memory, and not how much:
-# set `retention` to seconds, or TOKIO_CONSOLE_RETENTION where the environment is read, before the console goes into production.
+# one, and a heap profile has it at the program's own spawns, where the histograms are allocated. The builder's documentation says that
+# retention costs memory, and not how much: set `retention` to seconds, or TOKIO_CONSOLE_RETENTION where the environment is read, before
+# the console goes into production.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "console_finished_tasks.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

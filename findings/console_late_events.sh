@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # console-subscriber 0.5.0 with tokio 1.54.1: how long it takes until a task is in the console.
 #
-# Guess: a second at most, the interval in which updates are published. Before each one the aggregator takes all events that have come; its
-# source says "while let Some(event)". What cannot be kept is counted as dropped.
+# Guess: a second at most, the interval in which updates are published. Before each one the aggregator takes all events that have come;
+# its source says "while let Some(event)". What cannot be kept is counted as dropped.
 # Reality: it takes 127 events a second, and the rest waits in a buffer for 102,400. The loop polls tokio's mpsc channel, which after 128
-# messages in a poll of a task returns Pending though it is not empty, and the aggregator takes that for the end. N tasks are
-# spawned at once and stay; a client of the console's protocol counts how many it has been told of:
+# messages in a poll of a task returns Pending though it is not empty, and the aggregator takes that for the end. N tasks are spawned at
+# once and stay; a client of the console's protocol counts how many it has been told of:
 #
 #     tasks, publish_interval    all are there after    most in one update    dropped
 #     100, 1 s                   1 s                    100                   0
@@ -14,10 +14,10 @@
 #
 # A task of a request is one event; a Mutex, a channel, a sleep are several each.
 #
-# Why it matters: above 127 events a second the console shows the past, and falls back further each second: at 1,000 events it is 50 s late
-# after a minute. Once the buffer is half full, events make the aggregator take more, so none is dropped and the delay stays. Tasks that
-# are over are shown as if they had just begun, a task that is stuck now is not there, and nothing says so. A short `publish_interval`
-# takes more. Code of one's own that drains a channel by polls until Pending does the same; `try_recv` does not.
+# Why it matters: above 127 events a second the console shows the past, and falls back further each second: at 1,000 events it is 50 s
+# late after a minute. Once the buffer is half full, events make the aggregator take more, so none is dropped and the delay stays. Tasks
+# that are over are shown as if they had just begun, a task that is stuck now is not there, and nothing says so. A short
+# `publish_interval` takes more. Code of one's own that drains a channel by polls until Pending does the same; `try_recv` does not.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "console_late_events.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

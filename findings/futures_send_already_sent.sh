@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # futures 0.3.34 with tokio 1.54.1, `futures::channel::mpsc`: a `send` that is given up because the channel is full.
 #
-# Guess: `send` waits until there is room, as tokio's does. When a time-out, or a branch of `select!`, drops it before that, the message was
-# not sent, and the caller may send it again, or elsewhere.
-# Reality: the message is in the channel from the first poll on; what `send` waits for is the room that its successor would need. A channel of 4
-# that nothing is taken from; messages 1 to 9 are sent with a time-out of 10 ms, by one sender and by clones of it:
+# Guess: `send` waits until there is room, as tokio's does. When a time-out, or a branch of `select!`, drops it before that, the message
+# was not sent, and the caller may send it again, or elsewhere.
+# Reality: the message is in the channel from the first poll on; what `send` waits for is the room that its successor would need. A
+# channel of 4 that nothing is taken from; messages 1 to 9 are sent with a time-out of 10 ms, by one sender and by clones of it:
 #
 #     channel                              Ok         timed out    in the channel then
 #     futures, one sender                  1 to 4     5 to 9       1 to 5
 #     futures, a clone for each message    1 to 4     5 to 9       1 to 9
 #     tokio                                1 to 4     5 to 9       1 to 4
 #
-# Why it matters: a message whose `send` has failed is worked on all the same, and one that is sent again is there twice: an order is placed
-# twice by the code that is to make it safe. `send` needs `&mut`, so a clone for each message is common, and with it the bound is none: each call
-# that was given up leaves its message behind. Shed load with `try_send` on one sender, or with tokio's channel.
+# Why it matters: a message whose `send` has failed is worked on all the same, and one that is sent again is there twice: an order is
+# placed twice by the code that is to make it safe. `send` needs `&mut`, so a clone for each message is common, and with it the bound is
+# none: each call that was given up leaves its message behind. Shed load with `try_send` on one sender, or with tokio's channel.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "futures_send_already_sent.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # hdrhistogram 7.6.0 (the crate), a histogram from `Histogram::new(3)` after it was serialized and read again.
 #
-# Guess: it is the same histogram. `new` says that it resizes itself as values come, so the copy takes and adds what the first takes and adds.
+# Guess: it is the same histogram. `new` says that it resizes itself as values come, so the copy takes and adds what the first takes and
+# adds.
 # Reality: the copy does not resize. It was read in with the bounds that the first had at that moment, and refuses what is above, also the
 # histogram of another process. One with a 3 ms value, in microseconds, and one with a 5 s value:
 #
@@ -11,8 +12,8 @@
 #     add(&other)                             Ok           Ok         Err(OtherAddendValueExceedsRange)
 #
 # Why it matters: a collector reads the histograms of several processes or of past minutes and adds them up. It begins with the first that
-# it read, and the sum works until another one has a slower request: then it is an error, or, where that is ignored, the
-# slowest process is the one that is missing. Begin with an empty `Histogram::new`, or call `auto(true)` on each that was read.
+# it read, and the sum works until another one has a slower request: then it is an error, or, where that is ignored, the slowest process
+# is the one that is missing. Begin with an empty `Histogram::new`, or call `auto(true)` on each that was read.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "hdrhistogram_sent_is_fixed.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

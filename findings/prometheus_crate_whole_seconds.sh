@@ -8,10 +8,10 @@
 #     used           0.95 s    1.05 s    1.95 s    2.05 s
 #     on the page    0         1         1         2
 #
-# Why it matters: a service with 1 % of a core has a counter that stands still for 100 s and then goes up by one. Its rate over a minute is 0 or
-# 1.7 %, never 1 %; with a scrape each 15 s `irate` is 6.7 % now and then. An alert on "uses no CPU time, so it is stuck" fires for an idle
-# service, and a short test shows no difference between two releases. Take the rate over a time in which many seconds of CPU time are
-# used, or make a counter from `/proc/self/stat`.
+# Why it matters: a service with 1 % of a core has a counter that stands still for 100 s and then goes up by one. Its rate over a minute
+# is 0 or 1.7 %, never 1 %; with a scrape each 15 s `irate` is 6.7 % now and then. An alert on "uses no CPU time, so it is stuck" fires
+# for an idle service, and a short test shows no difference between two releases. Take the rate over a time in which many seconds of CPU
+# time are used, or make a counter from `/proc/self/stat`.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "prometheus_crate_whole_seconds.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # tokio 1.54.1 with `tokio_unstable`, `Builder::enable_alt_timer()`: timers of a worker whose poll lasts.
 #
-# Guess: another implementation of the same timers, with less contention among many workers, says the documentation. A runtime's timers fire as
-# long as one worker is idle, which then waits for the next of them.
-# Reality: a timer is in the wheel of the worker on which it was first polled, and no other worker looks there. Four workers, three of them
-# idle. A worker polls tasks that wait for 0.3 s, and then one that blocks for 1 s. The last of these tasks goes on too late by
+# Guess: another implementation of the same timers, with less contention among many workers, says the documentation. A runtime's timers
+# fire as long as one worker is idle, which then waits for the next of them.
+# Reality: a timer is in the wheel of the worker on which it was first polled, and no other worker looks there. Four workers, three of
+# them idle. A worker polls tasks that wait for 0.3 s, and then one that blocks for 1 s. The last of these tasks goes on too late by
 #
 #                             `sleep(0.3 s)`    `timeout(0.3 s, request)`
 #     default                 0.00 s            0.00 s
 #     enable_alt_timer()      0.70 s            0.70 s
 #
-# Why it matters: one slow poll delays one task, and the tasks of its queue are stolen; that is what idle workers are for. With this option
-# it delays each heartbeat, lease and time limit that began on its thread, and these look like faults of a peer. The delayed tasks
+# Why it matters: one slow poll delays one task, and the tasks of its queue are stolen; that is what idle workers are for. With this
+# option it delays each heartbeat, lease and time limit that began on its thread, and these look like faults of a peer. The delayed tasks
 # are in no queue, are not runnable, and have no latency: `schedule_latency` counts from the wake. Where polls may be long the option
 # costs more than it saves.
 set -euo pipefail

@@ -14,8 +14,8 @@
 # The loop above ends before "three", and so does `filter_map`, for which a `None` is the end as for every combinator.
 #
 # Why it matters: a client that sends one line of too many bytes is disconnected, with its later lines unread, by code that was written to
-# skip the line; the log says that the client has gone. A test of the codec alone, which has no stream, shows the documented behaviour.
-# A `None` right behind an error is not the end: ask once more.
+# skip the line; the log says that the client has gone. A test of the codec alone, which has no stream, shows the documented behaviour. A
+# `None` right behind an error is not the end: ask once more.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_codec_error_ends_stream.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

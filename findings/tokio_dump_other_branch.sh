@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tokio 1.54.1, feature `taskdump`, `Handle::dump()` on a current_thread runtime: what it does to tasks that can run.
 #
-# Guess: a dump shows, and changes nothing. It polls each task "in a special tracing mode", says the documentation under "Performance", so that
-# each says where it waits, and then goes on as without.
+# Guess: a dump shows, and changes nothing. It polls each task "in a special tracing mode", says the documentation under "Performance", so
+# that each says where it waits, and then goes on as without.
 # Reality: these polls are the tasks' own. Inside, what is tokio's returns Pending, also when it is ready, and what is not tokio's is as
 # ready as ever; the task acts on that, to its end if it comes to it. Tasks that have just been woken:
 #
@@ -12,12 +12,12 @@
 #     select! { biased; semaphore.acquire(), ready(()) }, free      permit     busy
 #     timeout(100 ms, oneshot), sent in time, polled after 200 ms   answer     answer
 #
-# The polls of the dump are in no hook: the first three tasks end after one call of `on_before_task_poll` with it, and two without. On
-# a multi_thread runtime it depends on which tasks are in a queue at that moment.
+# The polls of the dump are in no hook: the first three tasks end after one call of `on_before_task_poll` with it, and two without. On a
+# multi_thread runtime it depends on which tasks are in a queue at that moment.
 #
-# Why it matters: a dump is asked for when something is wrong, and then refuses requests for which there is room, drops its turn in an order
-# that was written down with `biased`, and runs the code behind the await, with all workers stopped. What is seen
-# afterwards, an error or a job after the stop, is an effect of looking. On a current_thread runtime every runnable task is hit.
+# Why it matters: a dump is asked for when something is wrong, and then refuses requests for which there is room, drops its turn in an
+# order that was written down with `biased`, and runs the code behind the await, with all workers stopped. What is seen afterwards, an
+# error or a job after the stop, is an effect of looking. On a current_thread runtime every runnable task is hit.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_dump_other_branch.sh: needs cargo" >&2; exit 2; }
 [ "$(uname -m)" = x86_64 ] || { echo "tokio_dump_other_branch.sh: needs x86-64" >&2; exit 2; }

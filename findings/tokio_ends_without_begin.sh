@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # tokio 1.54.1, the hooks `on_task_spawn` and `on_task_terminate`: which tasks they are called for.
 #
-# Guess: both are called once for each task, so the difference of the two counts is the number of tasks that are alive. Closures of
-# the blocking pool are tasks for both hooks or for neither; the runtime's own threads are none.
-# Reality: the second is called for what has no begin, never a poll, and is no task in any figure: closures, and the workers themselves.
-# A runtime of four workers; of each kind, one after the other:
+# Guess: both are called once for each task, so the difference of the two counts is the number of tasks that are alive. Closures of the
+# blocking pool are tasks for both hooks or for neither; the runtime's own threads are none.
+# Reality: the second is called for what has no begin, never a poll, and is no task in any figure: closures, and the workers themselves. A
+# runtime of four workers; of each kind, one after the other:
 #
 #                                                   spawn    before a poll    terminate    num_alive_tasks
 #     10 tasks of tokio::spawn                      10       10               10           0
@@ -14,10 +14,10 @@
 #     10 tasks of a LocalSet (documented)           0        0                0            0
 #     drop of the runtime                           0        0                4
 #
-# Why it matters: a gauge that the hooks count up and down falls below zero with the first file that is opened, or, as an unsigned number, is
-# 18 quintillion tasks. A map from ids to names or spans that asserts on an end without its begin fails in production and not in a test
-# without files. The ends come on threads of the pool, where thread-locals of workers are empty. Count only ends whose begin was seen,
-# or read `num_alive_tasks()`.
+# Why it matters: a gauge that the hooks count up and down falls below zero with the first file that is opened, or, as an unsigned number,
+# is 18 quintillion tasks. A map from ids to names or spans that asserts on an end without its begin fails in production and not in a test
+# without files. The ends come on threads of the pool, where thread-locals of workers are empty. Count only ends whose begin was seen, or
+# read `num_alive_tasks()`.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_ends_without_begin.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tokio 1.54.1, `block_in_place`: what the runtime's figures have of the poll that it is in.
 #
-# Guess: the poll is as long as it is, whether its work blocks the worker or asks it first. It is in the histogram of poll times, in the mean
-# and in the worker's busy time; it did not return, after all.
+# Guess: the poll is as long as it is, whether its work blocks the worker or asks it first. It is in the histogram of poll times, in the
+# mean and in the worker's busy time; it did not return, after all.
 # Reality: the call gives the worker's figures away with its queue, and the poll that goes on has none. It is counted, and has no time,
 # also for the part before the call. Five tasks, one after the other, of 100 ms of computing and 100 ms of waiting:
 #

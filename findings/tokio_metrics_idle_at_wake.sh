@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # tokio-metrics 0.5.2 with tokio 1.54.1, `TaskMonitor`: the idle duration of a future that does not wait to its end, or not alone.
 #
-# Guess: an instrumented future is polled, scheduled or idle, so the three durations add up to its life: `total_idle_duration` is how long it
-# waited, of all that were instrumented.
-# Reality: a wait is counted at its wake, from the last poll before it. A wait without a wake, or with polls in between, is not. Futures that
-# sleep for 300 ms:
+# Guess: an instrumented future is polled, scheduled or idle, so the three durations add up to its life: `total_idle_duration` is how long
+# it waited, of all that were instrumented.
+# Reality: a wait is counted at its wake, from the last poll before it. A wait without a wake, or with polls in between, is not. Futures
+# that sleep for 300 ms:
 #
 #     the future                                                     total_idle_duration    its life
 #     to its end                                                     301 ms                 301 ms
@@ -13,9 +13,10 @@
 #     in a `join!` beside one that wakes the task every 5 ms         5 ms                   301 ms
 #     the task around this `join!`, which lasts for 395 ms           395 ms                 395 ms
 #
-# Why it matters: a handler within a time-out is what is instrumented, and when a database hangs all its waits end by the time-out. The mean idle
-# duration then falls to that of the requests which did not need it; the figure says that the service waits less than ever. Tasks
-# with `select!` or `join!` inside `instrument` are fine, futures inside them are not. Instrument the whole task, and count time-outs apart.
+# Why it matters: a handler within a time-out is what is instrumented, and when a database hangs all its waits end by the time-out. The
+# mean idle duration then falls to that of the requests which did not need it; the figure says that the service waits less than ever.
+# Tasks with `select!` or `join!` inside `instrument` are fine, futures inside them are not. Instrument the whole task, and count
+# time-outs apart.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_metrics_idle_at_wake.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -3,16 +3,16 @@
 #
 # Guess: the guard is there so that all lines are written before the program ends: "any remaining logs should get flushed", says its
 # documentation. A line that is lost is counted in `ErrorCounter`, which is for the lines that a full queue had no room for.
-# Reality: the drop waits for one second. What is not written by then is lost, without a word. The queue has room for 128,000 lines. A writer
-# that takes 1 ms for a line, 5,000 lines, and the end of the program:
+# Reality: the drop waits for one second. What is not written by then is lost, without a word. The queue has room for 128,000 lines. A
+# writer that takes 1 ms for a line, 5,000 lines, and the end of the program:
 #
 #     the guard's drop took       1.0 s
 #     lines written               945, the oldest
 #     dropped_lines()             0
 #
 # Why it matters: a pipe to a log shipper that is slow, a network disk or a terminal make the queue long just when a program logs much, as
-# before it gives up. The last lines, with the reason, are those that are missing, and the counter says that all were written. Whoever reads
-# the log takes the last line for the last act. After an error write a line to standard error, past the queue, as well.
+# before it gives up. The last lines, with the reason, are those that are missing, and the counter says that all were written. Whoever
+# reads the log takes the last line for the last act. After an error write a line to standard error, past the queue, as well.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_appender_guard_second.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

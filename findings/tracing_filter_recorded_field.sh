@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# tracing-subscriber 0.3.23 with tracing 0.1.44 and tokio 1.54.1, an `EnvFilter` for one user, whose name is recorded after the span has begun.
+# tracing-subscriber 0.3.23 with tracing 0.1.44 and tokio 1.54.1, an `EnvFilter` for one user, whose name is recorded after the span has
+# begun.
 #
-# Guess: with `info,[request{user=alice}]=debug` the debug events of a request are shown from `Span::current().record("user", "alice")` on.
-# Reality: the filter looks at the fields when the span is entered. A span is entered for each poll, so the events up to the next `.await` that
-# has to wait are not shown, and those after it are. In a function without `.await` none is. With "user" declared as Empty, and
+# Guess: with `info,[request{user=alice}]=debug` the debug events of a request are shown from `Span::current().record("user", "alice")`
+# on.
+# Reality: the filter looks at the fields when the span is entered. A span is entered for each poll, so the events up to the next `.await`
+# that has to wait are not shown, and those after it are. In a function without `.await` none is. With "user" declared as Empty, and
 # recorded within the span:
 #
 #     debug event                                              shown
@@ -15,8 +17,8 @@
 #     after it, without async                                  no
 #     the field is given when the span is created              yes
 #
-# Why it matters: this filter is what one sets in production to follow one user or tenant, whose name is known only after the request
-# was authenticated, in the span of the request. What is shown begins in the middle, and where it begins depends on whether a query had to
+# Why it matters: this filter is what one sets in production to follow one user or tenant, whose name is known only after the request was
+# authenticated, in the span of the request. What is shown begins in the middle, and where it begins depends on whether a query had to
 # wait. An operator concludes that the code before was not reached. Open a child span with the field as soon as its value is known.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_filter_recorded_field.sh: needs cargo" >&2; exit 2; }

@@ -2,8 +2,8 @@
 # tracing-subscriber 0.3.23 with tracing 0.1.44, `Span::record` of a field that has a value already.
 #
 # Guess: the new value takes the place of the old one; a span has each field once. So it is in the formatter for JSON.
-# Reality: the text formatters put the new value behind the old one, and keep both as long as the span lives. A connection's span, in which
-# `requests` is recorded before each event:
+# Reality: the text formatters put the new value behind the old one, and keep both as long as the span lives. A connection's span, in
+# which `requests` is recorded before each event:
 #
 #     event    the span as text                                       as JSON
 #     1        connection{requests=1}                                 {"requests":1,"name":"connection"}
@@ -12,8 +12,8 @@
 #
 # The 5,000 lines of this connection are 170 MB, and 0.7 MB as JSON. `compact()` and `pretty()` do as the first.
 #
-# Why it matters: a state, a count or the last command of a connection is what one records again. Memory and each line of its log grow with
-# its age, the log with the square of it, until the disk or the log's shipper is at its limit; a heap profile has it at `record`. A
+# Why it matters: a state, a count or the last command of a connection is what one records again. Memory and each line of its log grow
+# with its age, the log with the square of it, until the disk or the log's shipper is at its limit; a heap profile has it at `record`. A
 # program that was tried with JSON, or with short connections, shows none of it. Give such values to the event, not to the span.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_record_appends.sh: needs cargo" >&2; exit 2; }

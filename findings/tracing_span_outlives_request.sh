@@ -12,9 +12,9 @@
 #     the same span, `parent: None`, follows_from     0.05 s
 #
 # Why it matters: the time in the line "close" is taken for the time of the request, in a service without other metrics, and by exporters
-# that end a span when it closes. One write to an audit log in the background makes all requests ten times as slow, in the idle part, as if
-# they waited for a database, and the line comes late, or never if the task runs on. A child of a background task is
-# no child in time: give it `parent: None` and `follows_from`.
+# that end a span when it closes. One write to an audit log in the background makes all requests ten times as slow, in the idle part, as
+# if they waited for a database, and the line comes late, or never if the task runs on. A child of a background task is no child in time:
+# give it `parent: None` and `follows_from`.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_span_outlives_request.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
