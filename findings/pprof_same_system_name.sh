@@ -18,7 +18,8 @@
 #
 # Why it matters: all `poll` of all futures, and each trait's method of all types, are one line with their sum, `::poll`, at the top of
 # each profile of an async program. A writer that follows Go's example, and a program that is built with v0 names and symbolized by pprof,
-# get that by default, and `-focus=Pool` finds nothing. Leave system_name empty, or set it to the mangled name beside the readable one.
+# get that by default, and `-focus='Pool<u8>'` finds nothing. Leave system_name empty, or set it to the mangled name beside the readable
+# one.
 set -euo pipefail
 command -v python3 > /dev/null || { echo "pprof_same_system_name.sh: needs python3" >&2; exit 2; }
 work=$(mktemp -d)

@@ -12,7 +12,7 @@
 #
 # Why it matters: `block_in_place` is what one writes into a handler that was found to be slow. Its polls then leave every figure of slow
 # polls, so the dashboard shows that it helped, whatever it did; a share of busy workers is too low by all the computing beside it. Other
-# tasks of the same poll (`join!`, `select!`) wait as before, unseen. A time stamp before and after each poll of the future has it.
+# futures of the same task (`join!`, `select!`) wait as before, unseen. A time stamp before and after each poll of the future has it.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_in_place_unmeasured.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
