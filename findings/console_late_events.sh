@@ -16,8 +16,8 @@
 #
 # Why it matters: above 127 events a second the console shows the past, and falls back further each second: at 1,000 events it is 50 s
 # late after a minute. Once the buffer is half full, events make the aggregator take more, so none is dropped and the delay stays. Tasks
-# that are over are shown as if they had just begun, a task that is stuck now is not there, and nothing says so. A short
-# `publish_interval` takes more. Code of one's own that drains a channel by polls until Pending does the same; `try_recv` does not.
+# appear when they are over already, a task that is stuck now is not there, and nothing says so. A short `publish_interval` takes more.
+# Code of one's own that drains a channel by polls until Pending does the same; `try_recv` does not.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "console_late_events.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
