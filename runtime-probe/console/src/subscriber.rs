@@ -79,7 +79,10 @@ impl Server {
         let parts = server.into_parts();
         let instrument = parts.instrument_server;
         let client = move |_| instrument.clone();
-        let serving = self.start(Way::Tracing, client, parts.aggregator.run())?;
+        // The aggregator polls a channel of tokio until Pending. With a budget it would take 127 events an interval, and
+        // show tasks minutes late (findings/console_late_events.sh).
+        let aggregator = tokio::task::unconstrained(parts.aggregator.run());
+        let serving = self.start(Way::Tracing, client, aggregator)?;
         Ok((layer.with_filter(FilterFn::new(is_of_tokio)), serving))
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(tokio_unstable)]
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use view::{PATIENCE, connect};
 #[allow(dead_code, reason = "it connects, and another view is taken")]
 #[path = "support/view.rs"]
 mod view;
+
+/// Tasks that are spawned at once.
+const CROWD: usize = 1000;
 
 /// Tasks that wait for a permit that never comes.
 fn service(semaphore: &'static Semaphore) -> runtime_probe::runtime::Runtime {
@@ -33,7 +37,8 @@ fn service(semaphore: &'static Semaphore) -> runtime_probe::runtime::Runtime {
 
 #[test]
 fn resources_and_operations_are_shown_and_no_second_way_is_opened() {
-    let server = Server::new("127.0.0.1:0").interval(Duration::from_millis(50));
+    // Long enough that most of the tasks of a crowd are spawned within one interval.
+    let server = Server::new("127.0.0.1:0").interval(Duration::from_millis(500));
     let (layer, serving) = server.subscriber().unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -89,6 +94,24 @@ fn resources_and_operations_are_shown_and_no_second_way_is_opened() {
         assert!(
             resources.values().all(|kind| kind == "Semaphore"),
             "{resources:?}"
+        );
+
+        for _ in 0..CROWD {
+            _service.spawn(pending::<()>());
+        }
+        let (mut shown, mut most) = (0, 0);
+        let search = async {
+            while shown < CROWD {
+                let update = updates.message().await.unwrap().expect("no end");
+                let new = update.task_update.map_or(0, |told| told.new_tasks.len());
+                (shown, most) = (shown + new, most.max(new));
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, search).await;
+        // With tokio's budget of 128 it would be one or two times as many.
+        assert!(
+            found.is_ok() && most > CROWD / 3,
+            "{shown} tasks, {most} in one update"
         );
     });
     // The service is dropped before the tracing of its semaphore.
