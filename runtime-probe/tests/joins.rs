@@ -3,7 +3,7 @@
 #![cfg(feature = "full")]
 
 use std::collections::HashSet;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,6 +148,50 @@ fn what_goes_on_is_no_deadlock() {
         assert!(!text.contains("# deadlock: "), "{text}");
     }
     drains.abort();
+}
+
+/// The results of a set are mostly taken in a loop: a poll that takes one waits for the next one.
+#[test]
+fn a_set_in_a_loop_is_a_join_each_time() {
+    let runtime = Runtime::new().unwrap();
+    let set = || {
+        let mut set = JoinSet::new();
+        set.spawn(async {});
+        set.spawn(pending::<()>());
+        set.spawn(pending());
+        set
+    };
+    let by_next = runtime.spawn(async move {
+        let mut set = set();
+        while set.join_next().await.is_some() {}
+    });
+    let by_id = runtime.spawn(async move {
+        let mut set = set();
+        while set.join_next_with_id().await.is_some() {}
+    });
+    let by_poll = runtime.spawn(async move {
+        let mut set = set();
+        while poll_fn(|context| set.poll_join_next(context))
+            .await
+            .is_some()
+        {}
+    });
+    for id in [by_next.id(), by_id.id(), by_poll.id()] {
+        remarks(id, "waits for one of 2 tasks of a JoinSet to end");
+        let text = dump();
+        assert!(
+            text.contains(&format!("\ngoroutine {id} [join]:")),
+            "{text}"
+        );
+    }
+    // What was taken is no wait beside the next one.
+    let sleeps = runtime.spawn(async move {
+        let mut set = set();
+        set.join_next().await;
+        time::sleep(Duration::from_secs(600)).await;
+    });
+    let sleeping = format!("\ngoroutine {} [sleep]:", sleeps.id());
+    until(|text| text.contains(&sleeping));
 }
 
 /// Which task waits for the end of which, noted before the wait; and a lock for each depth.

@@ -8,7 +8,7 @@ use crate::source::foreign::number;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::task::{AbortHandle, Id, JoinError};
 
 mod builder;
@@ -116,13 +116,17 @@ impl<T: 'static> JoinSet<T> {
         let JoinSet(set, members) = self;
         async move {
             if members.are_of_several_places() {
-                let joined = set.join_next_with_id().await;
-                taken(&joined);
+                let joined = match at_once(|context| set.poll_join_next_with_id(context)) {
+                    Poll::Ready(joined) => joined,
+                    Poll::Pending => taken(set.join_next_with_id().await),
+                };
                 note_joined(members, &joined);
                 return joined.map(without_id);
             }
-            let joined = set.join_next().await;
-            taken(&joined);
+            let joined = match at_once(|context| set.poll_join_next(context)) {
+                Poll::Ready(joined) => joined,
+                Poll::Pending => taken(set.join_next().await),
+            };
             note_taken(members, &joined);
             joined
         }
@@ -134,8 +138,10 @@ impl<T: 'static> JoinSet<T> {
     ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
         let JoinSet(set, members) = self;
         async move {
-            let joined = set.join_next_with_id().await;
-            taken(&joined);
+            let joined = match at_once(|context| set.poll_join_next_with_id(context)) {
+                Poll::Ready(joined) => joined,
+                Poll::Pending => taken(set.join_next_with_id().await),
+            };
             note_joined(members, &joined);
             joined
         }
@@ -150,9 +156,12 @@ impl<T: 'static> JoinSet<T> {
             let joined = self.poll_join_next_with_id(context);
             return joined.map(|joined| joined.map(without_id));
         }
-        let joined = self.0.poll_join_next(context);
+        let joined = at_once(|context| self.0.poll_join_next(context));
+        let joined = match joined {
+            Poll::Ready(_) => joined,
+            Poll::Pending => self.0.poll_join_next(context).map(taken),
+        };
         if let Poll::Ready(joined) = &joined {
-            taken(joined);
             note_taken(&mut self.1, joined);
         }
         joined
@@ -163,9 +172,12 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
-        let joined = self.0.poll_join_next_with_id(context);
+        let joined = at_once(|context| self.0.poll_join_next_with_id(context));
+        let joined = match joined {
+            Poll::Ready(_) => joined,
+            Poll::Pending => self.0.poll_join_next_with_id(context).map(taken),
+        };
         if let Poll::Ready(joined) = &joined {
-            taken(joined);
             note_joined(&mut self.1, joined);
         }
         joined
@@ -329,9 +341,16 @@ where
     }
 }
 
-/// tokio's set registers the waker before it looks for a result, and keeps it if there is one.
-fn taken<R>(joined: &Option<R>) {
+/// Asks a set without the task's waker. tokio's set registers a waker before it looks for a result, and keeps it if
+/// there is one. With the task's waker, the next question of the same poll would then be no registration.
+fn at_once<R>(poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+    poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Withdraws the registration of a poll that found a result.
+fn taken<R>(joined: Option<R>) -> Option<R> {
     if joined.is_some() {
         crate::source::waker::withdraw();
     }
+    joined
 }
