@@ -405,7 +405,11 @@ pub(super) fn blocks_at_a_lock() -> bool {
 }
 
 /// Whether the thread polls a task, or runs a closure.
-#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+#[cfg(any(
+    feature = "rt",
+    feature = "sync",
+    all(feature = "interpose", target_os = "linux")
+))]
 fn is_in_a_poll(slot: &Slot) -> bool {
     slot.foreign.load(Ordering::Relaxed) != 0 || waker::is_polling()
 }
@@ -416,20 +420,20 @@ pub(super) fn unblocks(at: Ticks, waits: Option<&'static WaitSet>, is_wait: bool
     said::unblocks(threads::slot(), at, waits, is_wait);
 }
 
-/// Writes a park.
+/// Writes a park, unless a runtime inside of a poll or closure parks: the poll goes on.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn park(slot: &Slot) {
-    if Demand::Trace.is_on() {
+    if Demand::Trace.is_on() && !is_in_a_poll(slot) {
         write(slot, clock::ticks(), Code::Park, 0, [0; 2]);
     }
 }
 
-/// Writes an unpark.
+/// Writes the unpark after such a park.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn unpark(slot: &Slot) {
-    if Demand::Trace.is_on() {
+    if Demand::Trace.is_on() && !is_in_a_poll(slot) {
         write(
             slot,
             slot.now.load(Ordering::Relaxed),
