@@ -1115,6 +1115,105 @@ async fn never() {
 
 /// Tasks with labels of each kind.
 fn start_labelled(runtime: &Runtime) {
+async fn sleeps_5_ms() {
+    sleep(Duration::from_millis(5)).await;
+}
+
+/// Runs a runtime of its own, which parks this thread.
+fn runs_a_runtime() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(sleeps_and_joins());
+}
+
+async fn sleeps_and_joins() {
+    sleeps_5_ms().await;
+    spawn(sleeps_5_ms()).await.unwrap();
+}
+
+async fn runs_runtimes_in_closures() {
+    loop {
+        task::spawn_blocking(runs_a_runtime).await.unwrap();
+    }
+}
+
+async fn runs_runtimes_in_place() {
+    loop {
+        task::block_in_place(runs_a_runtime);
+        task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_poll_goes_on_while_a_runtime_inside_of_it_parks() {
+    let Some(go) = Go::find("trace_nested") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    runtime.spawn(runs_runtimes_in_closures());
+    runtime.spawn(runs_runtimes_in_place());
+    let recorder = FlightRecorder::new().start().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    drop(recorder);
+    let file = go.file("nested.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let in_place = parsed.one("trace::runs_runtimes_in_place at ");
+    let closures: Vec<u64> = parsed.ids("trace::runs_a_runtime at ").collect();
+    assert!(closures.len() > 5, "{:?}", parsed.names);
+    for id in closures.into_iter().chain([in_place]) {
+        let changes = &parsed.changes[&id];
+        let waits = changes.iter().filter(|change| change.to == "Waiting");
+        // Only for the tasks of the runtime inside.
+        for wait in waits.filter(|wait| wait.from != "Undetermined") {
+            assert_eq!(wait.reason, "polls another task", "{changes:?}");
+        }
+    }
+}
+
+/// A poll that began before the events that are kept, and ended among them.
+#[test]
+fn the_flight_recorder_shows_a_poll_that_began_earlier() {
+    let Some(go) = Go::find("trace_earlier") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    // Both sizes: one leaves the events in the chunks, the other collects them.
+    for bytes in [10 << 20, 1 << 20] {
+        let recorder = FlightRecorder::new()
+            .min_age(Duration::from_millis(500))
+            .max_bytes(bytes)
+            .start()
+            .unwrap();
+        runtime.spawn(sleeps_10_ms());
+        let hangs = runtime.spawn(hangs_1_s());
+        runtime.block_on(hangs).unwrap();
+        let mut trace = Vec::new();
+        recorder.write_to(&mut trace).unwrap();
+        drop(recorder);
+        let file = go.file("earlier.trace", &trace);
+        go.validate_traces(std::slice::from_ref(&file)).unwrap();
+        let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+        let changes = &parsed.changes[&parsed.one("trace::hangs_1_s at ")];
+        let state = |state: &str| {
+            let change = changes.iter().find(|change| change.to == state);
+            change
+                .unwrap_or_else(|| panic!("{state}: {changes:?}"))
+                .at_ms
+        };
+        let polled = state("NotExist") - state("Running");
+        assert!(polled > 200.0, "{changes:?}");
+    }
+}
+
+async fn hangs_1_s() {
+    task::yield_now().await;
+    std::thread::sleep(Duration::from_secs(1));
+}
+
     runtime.spawn(pprof::labels(["tenant", "old"], sleeps_10_ms()));
     runtime.spawn(pprof::labels(["tenant", "acme"], serves()));
     runtime.spawn(pprof::labels(["tenant", "parent"], spawns_children()));

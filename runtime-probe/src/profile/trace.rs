@@ -25,7 +25,7 @@ use runtime_dump::trace::{
 };
 use said::User;
 use spans::Spans;
-use start::{Begun, Start};
+use start::{Begun, OpenPolls, Start};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
@@ -118,10 +118,25 @@ pub(crate) fn write_past(
     let mut parts = Parts::default();
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
     let part = parts.take_all();
-    let start = start.back_at(past.since, &part.happened);
+    let start = start.back_at(past.since, &part.happened, open_at(past));
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;
     Trace::new(past.since, start, user, labels, writer).write_generation(&part)
+}
+
+/// The polls that were under way when the past begins, by the earlier events that are still there.
+fn open_at(past: &Past) -> OpenPolls {
+    let mut earlier = Vec::new();
+    for round in &past.rounds {
+        round.read(|happened| {
+            if happened.at < past.since {
+                earlier.push(happened);
+            }
+        });
+    }
+    // The sort is stable: events of one thread at one time keep their order.
+    earlier.sort_by_key(|happened| happened.at);
+    OpenPolls::after(&earlier)
 }
 
 /// The state of a trace that is being written.

@@ -183,10 +183,10 @@ impl Start {
         tasks
     }
 
-    /// The tasks at an earlier moment, by the events after it: the first event of a task shows its state before.
-    ///
-    /// A poll that began before that moment is not known. Its task is shown in the state after the poll.
-    pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened]) -> Self {
+    /// The tasks at an earlier moment, by the events after it: the first event of a task shows its state before. A task
+    /// that was polled at that moment is in `open`, if the begin or the end of the poll tells.
+    pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened], open: OpenPolls) -> Self {
+        let open = open.confirmed_by(happened);
         // Tasks that have ended since, before their record was reused.
         let mut ended: HashMap<RecordName, (u64, SpawnedAt)> = HashMap::new();
         // By task that lived at that moment: its labels then, if they changed or the task ended since.
@@ -254,8 +254,120 @@ impl Start {
                 task.labels = labels;
             }
         }
+        for (thread, polls) in open {
+            // Those of a `block_on` inside of a poll are later in the list.
+            for (depth, poll) in (0..).zip(polls) {
+                let Some(task) = self.tasks.get_mut(&poll.record) else {
+                    continue;
+                };
+                if poll.has_end || matches!(task.state, Begun::Polled { .. }) {
+                    task.since = moment;
+                    task.state = Begun::Polled {
+                        thread,
+                        since: moment + depth,
+                        is_older: false,
+                        is_closure: poll.is_closure,
+                    };
+                }
+            }
+        }
         self.looked = moment;
         self
+    }
+}
+
+/// A poll that is under way.
+#[derive(Clone, Copy)]
+struct OpenPoll {
+    record: RecordName,
+    is_closure: bool,
+    /// Whether its end was seen later.
+    has_end: bool,
+}
+
+impl OpenPoll {
+    fn new(record: RecordName, is_closure: bool) -> Self {
+        OpenPoll {
+            record,
+            is_closure,
+            has_end: false,
+        }
+    }
+}
+
+/// By thread: the polls that are under way, the innermost last.
+#[derive(Default)]
+pub(super) struct OpenPolls(HashMap<u64, Vec<OpenPoll>>);
+
+impl OpenPolls {
+    /// The polls that are under way after these events.
+    pub(super) fn after(happened: &[Happened]) -> Self {
+        let mut open = OpenPolls::default();
+        for happened in happened {
+            open.follow(happened);
+        }
+        open
+    }
+
+    /// Returns the poll that this event ends, if it is known.
+    fn follow(&mut self, happened: &Happened) -> Option<OpenPoll> {
+        let polls = self.0.entry(happened.thread.into()).or_default();
+        if is_outside(&happened.what) {
+            // The ends of polls that are still open were lost.
+            polls.clear();
+        }
+        match happened.what {
+            What::PollBegin { record, .. } => polls.push(OpenPoll::new(record, false)),
+            What::ClosureBegin { record, .. } => polls.push(OpenPoll::new(record, true)),
+            What::PollEnd(_) | What::ForeignPoll { .. } => return polls.pop(),
+            _ => {}
+        }
+        None
+    }
+
+    /// The polls of these that have an end in these later events or are still open after them, and those whose end alone
+    /// is known: a poll that finishes its task is followed by the drop of the task.
+    fn confirmed_by(mut self, happened: &[Happened]) -> HashMap<u64, Vec<OpenPoll>> {
+        let mut begun = OpenPolls::default();
+        let mut ended: HashMap<u64, Vec<OpenPoll>> = HashMap::new();
+        // The threads whose last event is the end of a poll that is not known, in which a task finished.
+        let mut finished: HashSet<u64> = HashSet::new();
+        for happened in happened {
+            let thread = u64::from(happened.thread);
+            let has_finished = finished.remove(&thread);
+            if is_outside(&happened.what) {
+                self.0.remove(&thread);
+            }
+            let known = begun.follow(happened);
+            let older = match happened.what {
+                What::PollEnd(how) if known.is_none() => {
+                    let older = self.0.get_mut(&thread).and_then(Vec::pop);
+                    if older.is_none() && matches!(how, Ended::Finished) {
+                        finished.insert(thread);
+                    }
+                    older
+                }
+                What::Dropped { record, .. } if has_finished => Some(OpenPoll::new(record, false)),
+                _ => None,
+            };
+            let has_end = true;
+            let older = older.map(|poll| OpenPoll { has_end, ..poll });
+            // The inner polls end first.
+            ended.entry(thread).or_default().splice(0..0, older);
+        }
+        for (thread, open) in self.0 {
+            ended.entry(thread).or_default().splice(0..0, open);
+        }
+        ended
+    }
+}
+
+/// Whether no poll of the thread is under way before this event.
+fn is_outside(what: &What) -> bool {
+    match what {
+        What::PollBegin { inside, .. } => !inside,
+        What::ClosureBegin { .. } | What::Park | What::Unpark => true,
+        _ => false,
     }
 }
 
