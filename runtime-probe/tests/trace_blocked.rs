@@ -9,7 +9,7 @@ use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{pprof, spawn, task};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::client::get;
 use support::regions::{Region, Regions};
 
@@ -187,6 +187,47 @@ fn other_waits_of_a_thread_have_their_reason() {
         .filter(|name| name.starts_with("thread blocked"));
     assert_eq!(open.count(), 0, "{:?}", regions.open);
     drop(runtime);
+}
+
+/// Threads that spawn closures at the same time wait for a lock of the pool.
+#[test]
+fn a_lock_inside_of_tokio_is_a_lock() {
+    let Some(go) = Go::find("trace_blocked_inside") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let recorder = FlightRecorder::new().start().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        drop(runtime.spawn_blocking(|| ()));
+                    }
+                });
+            }
+        });
+        let (regions, text) = Regions::with_text(&recorder, &go);
+        drop(recorder);
+        let names: Vec<String> = blocked(&regions)
+            .into_iter()
+            .map(|region| region.name)
+            .collect();
+        for name in ["waiting", "runnable", "join"] {
+            let name = format!("thread blocked: {name}");
+            assert!(!names.contains(&name), "{names:?}");
+        }
+        let mut begins = text.split("RegionBegin").skip(1);
+        if begins.any(|begin| {
+            let stack = begin.split("\n\n").next().unwrap();
+            begin.contains(BY_A_LOCK) && stack.contains("spawn_blocking")
+        }) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{names:?}");
+    }
 }
 
 /// A trace that is written in parts, and ends while a thread waits.

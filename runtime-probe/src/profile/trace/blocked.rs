@@ -97,7 +97,8 @@ impl Trace<'_> {
         let wait = waits.map(|waits| self.names.wait_once(waits, &mut *self.writer));
         let reason = match (by, wait) {
             (By::Lock, _) => Reason::Mutex,
-            (By::Any, wait) => wait.map_or(Reason::Unknown, |wait| wait.of),
+            (By::Any, Some(wait)) => self.names.of_a_thread(waits, wait.of),
+            (By::Any, None) => Reason::Unknown,
         };
         let name = match reason {
             Reason::Unknown => self.writer.text(SOMEWHERE),

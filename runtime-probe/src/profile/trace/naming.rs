@@ -15,7 +15,7 @@ use crate::source::cpu::Sample;
 use crate::stack::raw::FutureMeta;
 use crate::stack::wait_set::WaitSet;
 use crate::symbol::name::Names;
-use crate::symbol::reason::Reason;
+use crate::symbol::reason::{self, Reason};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::source_path::shortened;
@@ -75,6 +75,8 @@ pub(super) struct Naming {
     spawners: HashMap<[usize; 3], StackNumber>,
     /// By the address of the set of registrations.
     waits: HashMap<usize, Wait>,
+    /// The same, for threads that wait inside of a function of another reason.
+    inner_locks: HashMap<usize, Reason>,
     threads: HashMap<u32, StackNumber>,
     with_labels: Labels,
     labels: HashMap<LabelSet, LabelsNumber>,
@@ -183,6 +185,34 @@ impl Naming {
         }
     }
 
+    /// The reason of a thread's wait. `of`: the reason by the public function that the thread called. In a function
+    /// where a task waits for something else or not at all, the thread waits for a lock inside of it.
+    pub(super) fn of_a_thread(&mut self, waits: Option<&'static WaitSet>, of: Reason) -> Reason {
+        let is_of_threads = of.is_lock()
+            || matches!(
+                of,
+                Reason::ChanSend
+                    | Reason::ChanReceive
+                    | Reason::Condition
+                    | Reason::WaitGroup
+                    | Reason::Park
+            );
+        let Some(waits) = waits.filter(|_| !is_of_threads) else {
+            return of;
+        };
+        let key = std::ptr::from_ref(waits).addr();
+        *self.inner_locks.entry(key).or_insert_with(|| {
+            let functions = functions(waits.last, &mut resolver());
+            let mut reasons = functions
+                .iter()
+                .filter_map(|function| reason::reason_of(function));
+            let innermost = reasons.next();
+            innermost
+                .filter(|reason| reason.is_lock())
+                .unwrap_or(Reason::Unknown)
+        })
+    }
+
     /// Whether a span is exited at the end of a poll of an instrumented future, inside of a poll of `FuturesUnordered`.
     pub(super) fn is_of_a_child(&mut self, place: &'static WaitSet) -> bool {
         let key = std::ptr::from_ref(place).addr();
@@ -230,7 +260,10 @@ impl Naming {
         let threads = trace::threads();
         let thread = threads.values().find(|thread| thread.tid == tid);
         let name = thread.map_or("", |thread| &*thread.name);
-        let text = format!("thread {name} outside of any task");
+        let text = match name {
+            "" => "thread outside of any task".to_owned(),
+            name => format!("thread {name} outside of any task"),
+        };
         let stack = self.frame(&text, writer);
         self.threads.insert(tid, stack);
         stack
