@@ -1462,6 +1462,16 @@ fn perfetto_reads_the_same() {
         .filter(|counter| {
             track_of(counter)["name"] == "memory (RSS), bytes"
                 && counter["value"].as_u64() > Some(1 << 20)
+    // Go allows empty names.
+    runtime.spawn(async {
+        loop {
+            pprof::trace::task("", async {
+                pprof::trace::log("", "of no kind");
+                pprof::trace::region("", sleep(Duration::from_millis(10))).await;
+            })
+            .await;
+        }
+    });
         });
     assert!(counters.count() >= 2);
 
@@ -1472,6 +1482,11 @@ fn perfetto_reads_the_same() {
     });
     // A worker that `block_in_place` hands over gets another thread.
     assert!(workers.count() >= 2);
+    for kind in ["slices", "instants"] {
+        let rows = read[kind].as_array().unwrap();
+        assert!(rows.iter().any(|row| row["name"] == "(no name)"), "{kind}");
+        assert!(rows.iter().all(|row| row["name"] != ""), "{kind}");
+    }
     let polls = slices.iter().filter(|slice| {
         let name = text(&slice["name"]);
         name.starts_with("trace::waits_for_the_lock at ")

@@ -33,6 +33,9 @@ use tracks::{Lanes, Owner, Region, Tracks};
 /// The one sequence of all packets.
 const SEQUENCE: u32 = 1;
 /// The counter of [`Event::HeapInUse`].
+/// The name of user tasks, regions and kinds of logs that have an empty one.
+const NO_NAME: &str = "(no name)";
+
 const HEAP_IN_USE: &str = "heap in use, bytes";
 
 /// Writes an execution trace as Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor.
@@ -199,7 +202,12 @@ impl<W: Write> PerfettoWriter<W> {
             .collect()
     }
 
+    /// The number of a name. An empty one is replaced: the viewer shows nothing for it.
     fn name(&mut self, text: TextNumber) -> Option<u64> {
+        let text = match self.tables.text_of(text) {
+            None | Some((_, "")) => self.tables.text(NO_NAME),
+            Some(_) => text,
+        };
         self.interned.name(text, &self.tables)
     }
 

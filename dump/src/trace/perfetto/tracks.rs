@@ -1,5 +1,6 @@
 //! The tracks of a trace, and their order below each other.
 
+use super::NO_NAME;
 use super::packet::{
     CounterDescriptor, ProcessDescriptor, ThreadDescriptor, TrackDescriptor, Unit,
 };
@@ -153,6 +154,7 @@ impl Tracks {
 
     /// The track of a user task. Successive user tasks of one name share a track.
     pub(super) fn user_task(&mut self, name: &str) -> u64 {
+        let name = if name.is_empty() { NO_NAME } else { name };
         if let Some(idle) = self.idle.get_mut(name).and_then(Vec::pop) {
             return idle;
         }
