@@ -13,7 +13,7 @@ use runtime_dump::profile::proto::Profile;
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;
-use runtime_probe::sync::{Mutex, RwLock, RwLockWriteGuard};
+use runtime_probe::sync::{Mutex, RwLock, RwLockWriteGuard, oneshot};
 use runtime_probe::time::{sleep, timeout};
 use support::client::{PATIENCE, ask, get};
 use support::contention::{profile, runtime, samples, server, totals, waiting_in};
@@ -139,8 +139,9 @@ async fn told_of_the_holder(kind: &str) -> String {
 }
 
 #[inline(never)]
-async fn takes_it_without_a_wait(lock: Arc<RwLock<[u8; 7]>>) {
+async fn takes_it_without_a_wait(lock: Arc<RwLock<[u8; 7]>>, taken: oneshot::Sender<()>) {
     let _held = lock.write().await;
+    taken.send(()).unwrap();
     std::future::pending().await
 }
 
@@ -153,10 +154,9 @@ async fn waits_for_it(lock: Arc<RwLock<[u8; 7]>>) {
 fn where_a_lock_was_taken() {
     let runtime = runtime();
     let told = |lock: &Arc<RwLock<[u8; 7]>>| {
-        let holder = runtime.spawn(takes_it_without_a_wait(lock.clone()));
-        while lock.try_write().is_ok() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let (taken, is_taken) = oneshot::channel();
+        let holder = runtime.spawn(takes_it_without_a_wait(lock.clone(), taken));
+        runtime.block_on(is_taken).unwrap();
         let waits = runtime.spawn(waits_for_it(lock.clone()));
         let line = runtime.block_on(told_of_the_holder("RwLock<[u8; 7]>"));
         holder.abort();
@@ -170,7 +170,11 @@ fn where_a_lock_was_taken() {
     };
     let place = "taken at mutex::takes_it_without_a_wait (";
     assert!(with_a_rate.contains(place), "{with_a_rate}");
-    let without = told(&lock);
+    let without = {
+        // Other tests set a rate meanwhile.
+        let _rate = Rate::of_locks(0);
+        told(&lock)
+    };
     assert!(without.contains("held by goroutine "), "{without}");
     assert!(!without.contains("taken at"), "{without}");
 }

@@ -89,7 +89,7 @@ fn an_instrumented_function_is_one_region_with_its_waits() {
         }
     });
     drop(runtime);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     let queries = regions.expect("query", REQUESTS, ms(10), 60.0);
     let children = regions.expect("child", REQUESTS, ms(10), 60.0);
@@ -167,7 +167,7 @@ fn a_span_that_does_not_wait_is_a_region_each_time_that_it_is_entered() {
         scope.spawn(|| info_span!("thread").in_scope(|| thread::sleep(ms(20))));
     });
     drop(runtime);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     regions.expect("step", 10, ms(2), 60.0);
     regions.expect("first", 5, ms(1), 60.0);
@@ -223,7 +223,7 @@ fn spans_that_overlap_in_a_task_have_their_times() {
     });
     runtime.block_on(handle).unwrap();
     drop(runtime);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     regions.expect("short", 5, ms(4), 60.0);
     let long = regions.all("long");
@@ -285,7 +285,7 @@ fn a_child_of_an_unordered_set_is_one_region_with_its_waits() {
     });
     runtime.block_on(handle).unwrap();
     drop(runtime);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     // From 0 to 4 times 5 ms, and 10 ms. Regions of one name that overlap may have exchanged their ends: Go's regions
     // nest.
@@ -343,7 +343,7 @@ fn spans_end_with_their_tasks() {
         let panics = spawn(async { panic!("on purpose") }.instrument(info_span!("panics")));
         panics.await.unwrap_err();
     });
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     drop((left, runtime, recorder));
     // From its first poll in the trace on.
     regions.expect("early", 1, ms(20), LATE_MS);
@@ -380,7 +380,7 @@ fn a_guard_across_an_await_is_a_region_of_its_task() {
             .unwrap();
     });
     drop(outside);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     let shorter = regions.expect("shorter", 1, ms(10), LATE_MS);
     let longer = regions.expect("longer", 1, ms(20), LATE_MS);
@@ -411,7 +411,7 @@ fn a_region_of_a_foreign_task_ends_when_its_span_is_closed() {
     let foreign = foreign.instrument(info_span!("foreign"));
     runtime.block_on(async { tokio::spawn(foreign).await.unwrap() });
     drop(runtime);
-    let regions = Regions::of(&recorder, &go);
+    let regions = Regions::of(&recorder, &go).without_waits_of_threads();
     assert!(regions.open.is_empty() && regions.older.is_empty());
     let foreign = regions.expect("foreign", 1, ms(50), LATE_MS);
     // A worker that is held up knows the end of a poll late. The next one, on another worker, may begin before that, and

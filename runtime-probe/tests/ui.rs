@@ -426,7 +426,7 @@ fn the_timeline_has_what_was_polled_and_its_parts() {
     assert_page(&page("timeline?from=4000000000&length=0"), 200);
 }
 
-/// The address of the page of a long poll of `burns`. Other tests open newer recordings meanwhile.
+/// The address of the page of a long poll of `burns`, with what woke it and what it woke. Other tests open newer recordings meanwhile.
 fn one_poll() -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -437,7 +437,12 @@ fn one_poll() -> String {
         let polls = links.filter(|link| link.contains("poll=") && link.ends_with("#poll"));
         for link in polls {
             let link = link.trim_end_matches("#poll");
-            if page(link).text().contains("ui::follows (") {
+            // The first poll of a recording has no wake, and the last one has woken nothing yet.
+            let poll = page(link);
+            if ["Woken by thread ", "ui::follows ("]
+                .iter()
+                .all(|part| poll.text().contains(part))
+            {
                 return link.to_owned();
             }
         }
@@ -488,11 +493,10 @@ fn a_browser_draws_wakes_as_arrows() {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let dom = browsed(&one_poll()).unwrap();
-        if dom.contains("class=\"arrows\"") {
-            assert!(dom.matches("class=\"head\"").count() >= 2, "{dom}");
+        if dom.matches("class=\"head\"").count() >= 2 {
             return;
         }
-        // The recording may be gone.
+        // The recording may be gone. A thread of a wake may be in no lane.
         assert!(Instant::now() < deadline, "{dom}");
     }
 }

@@ -54,6 +54,16 @@ impl Regions {
         (Regions::read(&text), text)
     }
 
+    /// Without the waits of threads for locks and for each other, which the feature `interpose` shows as regions.
+    #[allow(dead_code, reason = "a test is about those")]
+    pub fn without_waits_of_threads(mut self) -> Regions {
+        let is_other = |name: &str| !name.starts_with("thread blocked");
+        self.ended.retain(|region| is_other(&region.name));
+        self.open.retain(|name| is_other(name));
+        self.older.retain(|name| is_other(name));
+        self
+    }
+
     pub fn read(text: &str) -> Regions {
         let (mut ended, mut older) = (Vec::new(), Vec::new());
         let mut open: BTreeMap<u64, Vec<Region>> = BTreeMap::new();
