@@ -1138,7 +1138,8 @@ async fn runs_runtimes_in_closures() {
 
 async fn runs_runtimes_in_place() {
     loop {
-        task::block_in_place(runs_a_runtime);
+        // One inside of the other, as libraries do.
+        task::block_in_place(|| task::block_in_place(runs_a_runtime));
         task::yield_now().await;
     }
 }
@@ -1150,9 +1151,9 @@ fn a_poll_goes_on_while_a_runtime_inside_of_it_parks() {
     };
     let _alone = alone();
     let runtime = runtime();
+    let recorder = FlightRecorder::new().start().unwrap();
     runtime.spawn(runs_runtimes_in_closures());
     runtime.spawn(runs_runtimes_in_place());
-    let recorder = FlightRecorder::new().start().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     let mut bytes = Vec::new();
     recorder.write_to(&mut bytes).unwrap();
@@ -1167,9 +1168,17 @@ fn a_poll_goes_on_while_a_runtime_inside_of_it_parks() {
         let changes = &parsed.changes[&id];
         let waits = changes.iter().filter(|change| change.to == "Waiting");
         // Only for the tasks of the runtime inside.
-        for wait in waits.filter(|wait| wait.from != "Undetermined") {
+        for wait in waits {
             assert_eq!(wait.reason, "polls another task", "{changes:?}");
         }
+        let time_in = |state: &str| -> f64 {
+            let pairs = changes.windows(2);
+            let of_state = pairs.filter(|pair| pair[0].to == state);
+            of_state.map(|pair| pair[1].at_ms - pair[0].at_ms).sum()
+        };
+        // It blocks its thread between the polls of those tasks, too. Most of them sleep.
+        let (blocks, runs) = (time_in("Syscall"), time_in("Running"));
+        assert!(blocks > 2.0 * runs, "{blocks} ms, {runs} ms: {changes:?}");
     }
 }
 

@@ -61,6 +61,8 @@ struct Task {
     /// Whether the task was woken during its current poll.
     woken: bool,
     is_closure: bool,
+    /// The number of calls of `block_in_place` that its current poll is in.
+    in_place: u32,
     /// Whether the task was alive when the trace began.
     is_older: bool,
     name: StackNumber,
@@ -136,12 +138,18 @@ impl Task {
             sequence: 0,
             woken: false,
             is_closure: false,
+            in_place: 0,
             is_older: false,
             name,
             stack: name,
             labels: LabelsNumber::default(),
             shown: LabelsNumber::default(),
         }
+    }
+
+    /// Whether the task, while it is polled, is shown in a system call.
+    fn is_in_syscall(&self) -> bool {
+        self.is_closure || self.in_place > 0
     }
 
     /// Returns the next sequence number.
@@ -405,9 +413,11 @@ impl Schedule {
         let Some(task) = self.innermost(thread) else {
             return;
         };
-        if let Some(known) = self.tasks.get_mut(&task)
-            && known.status == Status::Running
-        {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        known.in_place += 1;
+        if known.status == Status::Running {
             known.stack = known.name;
             self.enter_syscall(thread, task, emit);
         }
@@ -417,8 +427,11 @@ impl Schedule {
         let Some(task) = self.innermost(thread) else {
             return;
         };
-        let known = &self.tasks[&task];
-        if known.status == Status::Syscall && !known.is_closure {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        known.in_place = known.in_place.saturating_sub(1);
+        if known.status == Status::Syscall && !known.is_in_syscall() {
             self.leave_syscall(thread, task, emit);
         }
     }
@@ -499,6 +512,7 @@ impl Schedule {
             return;
         };
         known.thread = NO_THREAD;
+        known.in_place = 0;
         let (woken, name) = (std::mem::take(&mut known.woken), known.name);
         match outcome {
             Outcome::Ends => {
@@ -544,11 +558,11 @@ impl Schedule {
         let Some(known) = self.tasks.get_mut(&outer) else {
             return;
         };
-        let (name, is_closure) = (known.name, known.is_closure);
+        let (name, is_in_syscall) = (known.name, known.is_in_syscall());
         let arguments = [outer, known.next(), emit.waker(name)];
         emit.event(thread, Code::GoUnblock, &arguments);
         self.start_task(thread, outer, emit);
-        if is_closure {
+        if is_in_syscall {
             self.enter_syscall(thread, outer, emit);
         }
     }

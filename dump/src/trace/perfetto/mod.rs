@@ -89,6 +89,8 @@ struct Task {
     state: State,
     /// Whether the task was woken during its current poll.
     is_woken: bool,
+    /// The number of calls of `block_in_place` that its current poll is in.
+    in_place: u32,
     /// The flow of the wake that the next poll follows.
     flow: Option<u64>,
     labels: LabelsNumber,
@@ -302,6 +304,7 @@ impl<W: Write> PerfettoWriter<W> {
             track,
             state,
             is_woken: false,
+            in_place: 0,
             flow: None,
             labels,
             was_bare: false,
@@ -366,6 +369,7 @@ impl<W: Write> PerfettoWriter<W> {
         };
         let (title, flow, labels) = (task.title, task.flow.take(), task.labels);
         task.was_bare = labels == LabelsNumber::default();
+        task.in_place = 0;
         let title = title.unwrap_or_else(|| self.tables.text("a task"));
         let track = self.tracks.thread(thread);
         let mut debug_annotations = vec![number("task", id)];
@@ -513,7 +517,16 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(id) = task.copied() else {
             return;
         };
-        let Some(track) = self.tasks.get(&id).and_then(|task| task.track) else {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        task.in_place = match is_in_place {
+            true => task.in_place + 1,
+            false => task.in_place.saturating_sub(1),
+        };
+        // A call inside of another one is a part of it.
+        let is_inside = task.in_place > u32::from(is_in_place);
+        let Some(track) = task.track.filter(|_| !is_inside) else {
             return;
         };
         // Labels that this poll set are written at its end.
