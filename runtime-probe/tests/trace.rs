@@ -1250,6 +1250,24 @@ async fn never() {
     std::future::pending().await
 }
 
+async fn waits_for_ever(lock: Arc<Mutex<()>>) {
+    drop(lock.lock().await);
+}
+
+/// Waits until a task has been polled.
+fn until_waiting(task: &task::JoinHandle<()>) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let id = pprof::TaskId::from(task.id());
+    let has_waited = |facts: &TaskFacts| facts.polls > 1 || facts.state == TaskState::Waiting;
+    while !pprof::task_facts()
+        .iter()
+        .any(|facts| facts.id == id && has_waited(facts))
+    {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Tasks with labels of each kind.
 fn start_labelled(runtime: &Runtime) {
     let spawned = [
@@ -1267,16 +1285,7 @@ fn start_labelled(runtime: &Runtime) {
         runtime.spawn(sleeps_50_ms()),
     ];
     // A task has its labels from its first poll on.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let has_waited = |facts: &TaskFacts| facts.polls > 1 || facts.state == TaskState::Waiting;
-    while !spawned.iter().all(|task| {
-        let id = pprof::TaskId::from(task.id());
-        let facts = pprof::task_facts().into_iter().find(|facts| facts.id == id);
-        facts.is_some_and(|facts| has_waited(&facts))
-    }) {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    spawned.iter().for_each(until_waiting);
 }
 
 /// By task: its labels as `go tool trace -d=parsed` prints them, in order.
@@ -1471,6 +1480,9 @@ fn perfetto_reads_the_same() {
             pprof::trace::task("request", answers()).await;
         }
     });
+    let endless = Arc::new(Mutex::new(()));
+    let held = Arc::clone(&endless).try_lock_owned().unwrap();
+    until_waiting(&runtime.spawn(waits_for_ever(endless)));
     // Go allows empty names.
     runtime.spawn(async {
         loop {
@@ -1497,6 +1509,17 @@ fn perfetto_reads_the_same() {
         assert!(rows.iter().all(|row| row["name"] != ""), "{kind}");
     }
 
+    // A wait that began before the trace, and outlasts it.
+    let endless = slices.iter().find(|slice| {
+        slice["name"] == "waits: sync.Mutex.Lock"
+            && text(&track_of(slice)["name"]).contains(" trace::waits_for_ever at ")
+    });
+    assert!(
+        endless.is_some_and(|slice| slice["end"].is_null()),
+        "{endless:?}"
+    );
+    drop(held);
+
     // The waits of a task are on its own track, with the stack.
     let waits = |task: &str, state: &str| -> Vec<(f64, u64)> {
         let of_task = slices.iter().filter(|slice| {
@@ -1506,7 +1529,6 @@ fn perfetto_reads_the_same() {
         of_task
             .filter_map(|slice| {
                 let stack = slice["stack"].as_array().unwrap();
-                // Waits that began before the trace have no reason.
                 assert_eq!(stack[0], *format!("trace::{task}"), "{slice}");
                 let [begin, end] = ["begin", "end"].map(|side| slice[side].as_f64());
                 Some(((end? - begin?) / 1e6, 0))

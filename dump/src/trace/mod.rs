@@ -47,7 +47,7 @@ use crate::stack::Frame;
 use std::io;
 
 pub use perfetto::PerfettoWriter;
-pub use row::{Event, Outcome, Row, UserEvent, UserWhat};
+pub use row::{Event, OldWait, Outcome, Row, UserEvent, UserWhat};
 pub use tables::{LabelsNumber, StackNumber, TextNumber};
 pub use writer::TraceWriter;
 
@@ -66,15 +66,9 @@ pub trait TraceFormat {
     /// The number of a set of labels, given as keys and values.
     fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber;
 
-    /// Adds a task that is alive when the trace begins. The task waits with the stack `waits`, or is runnable. The call
-    /// is ignored after the first generation has begun.
-    fn alive(
-        &mut self,
-        task: u64,
-        name: StackNumber,
-        waits: Option<StackNumber>,
-        labels: LabelsNumber,
-    );
+    /// Adds a task that is alive when the trace begins. The task waits as `waits` says, or is runnable. The call is
+    /// ignored after the first generation has begun.
+    fn alive(&mut self, task: u64, name: StackNumber, waits: Option<OldWait>, labels: LabelsNumber);
 
     /// Adds a worker. Workers are numbered in the order of the calls.
     fn worker(&mut self, thread: u64);

@@ -13,6 +13,15 @@ pub struct Row {
     pub event: Event,
 }
 
+/// The wait of a task that waits when the trace begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldWait {
+    /// The reason, if it is known. Go's format has no place for it.
+    pub reason: Option<TextNumber>,
+    /// The stack.
+    pub stack: StackNumber,
+}
+
 /// An event of a thread. Tasks are numbers above 0 and below 2^63, as in a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -2,7 +2,7 @@
 
 use super::TraceFormat;
 use super::generation::Generation;
-use super::row::Row;
+use super::row::{OldWait, Row};
 use super::schedule::Schedule;
 use super::tables::{LabelsNumber, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
@@ -71,11 +71,12 @@ impl<W: Write> TraceFormat for TraceWriter<W> {
         &mut self,
         task: u64,
         name: StackNumber,
-        waits: Option<StackNumber>,
+        waits: Option<OldWait>,
         labels: LabelsNumber,
     ) {
         if self.generations == 0 {
-            self.schedule.alive(task, name, waits, labels);
+            self.schedule
+                .alive(task, name, waits.map(|waits| waits.stack), labels);
         }
     }
 

@@ -6,12 +6,19 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use runtime_dump::stack::Frame;
 use runtime_dump::trace::{
-    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
-    UserEvent, UserWhat,
+    Event, LabelsNumber, OldWait, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat,
+    TraceWriter, UserEvent, UserWhat,
 };
 use runtime_dump_testing::go::Go;
 use runtime_dump_testing::perfetto::Perfetto;
 use std::path::Path;
+
+fn old(stack: StackNumber) -> OldWait {
+    OldWait {
+        reason: None,
+        stack,
+    }
+}
 
 fn frame(function: &str) -> Frame {
     Frame {
@@ -57,7 +64,7 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
         trace.labels(&[("route", "/order"), ("tenant", "a b")]),
     ];
     trace.alive(1, name, None, labels[2]);
-    trace.alive(2, name, Some(stack), none);
+    trace.alive(2, name, Some(old(stack)), none);
     trace.worker(1);
     trace.begin_generation(1).unwrap();
     let mut at_ns = 1;
@@ -433,7 +440,7 @@ fn regions_end_with_their_task_and_outlive_a_park() {
     let begin = |name| user(UserWhat::RegionBegin { name });
     let end = |name| user(UserWhat::RegionEnd { name });
     trace.alive(10, stack, None, LabelsNumber::default());
-    trace.alive(11, stack, Some(stack), LabelsNumber::default());
+    trace.alive(11, stack, Some(old(stack)), LabelsNumber::default());
     trace.begin_generation(1).unwrap();
     let waits = Outcome::Waits {
         reason: trace.text("sleep"),

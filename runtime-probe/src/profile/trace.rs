@@ -20,8 +20,8 @@ use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
 use naming::Naming;
 use runtime_dump::trace::{
-    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TextNumber, TraceFormat,
-    TraceWriter,
+    Event, LabelsNumber, OldWait, Outcome, PerfettoWriter, Row, StackNumber, TextNumber,
+    TraceFormat, TraceWriter,
 };
 use said::User;
 use spans::Spans;
@@ -272,11 +272,17 @@ impl<'w> Trace<'w> {
             };
             let waits = match task.state {
                 Begun::Runnable => None,
-                Begun::Waits(waits) => Some(waits.map_or(name, |waits| {
-                    self.names
-                        .wait(waits, &mut *self.writer, &mut resolver)
-                        .stack
-                })),
+                Begun::Waits(None) => Some(OldWait {
+                    reason: None,
+                    stack: name,
+                }),
+                Begun::Waits(Some(waits)) => {
+                    let wait = self.names.wait(waits, &mut *self.writer, &mut resolver);
+                    Some(OldWait {
+                        reason: (!wait.is_a_yield).then_some(wait.reason),
+                        stack: wait.stack,
+                    })
+                }
                 Begun::Polled { .. } => {
                     polled.push((known, task.state));
                     None

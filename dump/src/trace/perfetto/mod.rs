@@ -20,7 +20,7 @@ mod packet;
 mod tracks;
 
 use super::TraceFormat;
-use super::row::{Event, Outcome, Row, UserEvent, UserWhat};
+use super::row::{Event, OldWait, Outcome, Row, UserEvent, UserWhat};
 use super::tables::{LabelsNumber, NO_LABELS, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use interned::Interned;
@@ -571,17 +571,14 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
         &mut self,
         task: u64,
         name: StackNumber,
-        waits: Option<StackNumber>,
+        waits: Option<OldWait>,
         labels: LabelsNumber,
     ) {
         if self.has_begun || self.tasks.contains_key(&task) {
             return;
         }
         let state = match waits {
-            Some(stack) => State::Waits {
-                reason: None,
-                stack,
-            },
+            Some(OldWait { reason, stack }) => State::Waits { reason, stack },
             None => State::Ready,
         };
         // The slices of these tasks begin when the trace does.
