@@ -1182,6 +1182,39 @@ fn a_poll_goes_on_while_a_runtime_inside_of_it_parks() {
     }
 }
 
+/// Each worker has a proc, and Go's timeline a row for each proc.
+#[test]
+fn the_procs_of_workers_that_have_ended_are_used_again() {
+    let Some(go) = Go::find("trace_procs") else {
+        return;
+    };
+    let _alone = alone();
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let begins = Arc::clone(&is_over);
+    let runtimes = std::thread::spawn(move || {
+        while !begins.load(std::sync::atomic::Ordering::Relaxed) {
+            let mut builder = Builder::new_multi_thread();
+            let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(runtime.spawn(sleeps_5_ms())).unwrap();
+        }
+    });
+    let file = take(&go, server(), "trace?seconds=6", "procs.trace");
+    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    runtimes.join().unwrap();
+    let text = go.trace(&["-d=parsed"], &file);
+    let all = |key: &str| -> std::collections::BTreeSet<&str> {
+        let words = text.split([' ', '\n']);
+        words.filter_map(|word| word.strip_prefix(key)).collect()
+    };
+    let (threads, procs) = (all("M=").len(), all("P=").len());
+    assert!(threads > 50, "{threads}");
+    // A thread's end is known two parts later.
+    assert!(
+        procs * 10 < threads * 8,
+        "{procs} procs of {threads} threads"
+    );
+}
+
 /// A poll that began before the events that are kept, and ended among them.
 #[test]
 fn the_flight_recorder_shows_a_poll_that_began_earlier() {

@@ -239,6 +239,9 @@ impl<'w> Trace<'w> {
             let text = format!("{} events were lost: no buffer was empty", part.lost);
             self.remark(&text, part.until, &scale);
         }
+        // Also threads that did not live until the end of a generation.
+        let seen = part.happened.iter().map(|happened| happened.thread);
+        self.threads.extend(seen);
         self.follow_ends();
         self.writer.end_generation()
     }
