@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_probe::runtime::Runtime;
@@ -16,6 +16,12 @@ use support::dump::{dump, until};
 
 mod support {
     pub mod dump;
+}
+
+/// A dump has the tasks of all tests, so one of them runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The remarks on a task, once they contain these words.
@@ -33,6 +39,7 @@ fn remarks(id: task::Id, words: &str) -> String {
 
 #[test]
 fn tasks_closures_and_sets_are_named() {
+    let _alone = alone();
     let runtime = Runtime::new().unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     async fn awaited() {
@@ -82,6 +89,7 @@ fn tasks_closures_and_sets_are_named() {
 /// A handle keeps the waker of its last poll, and the generation of that poll comes again every 64 polls.
 #[test]
 fn a_handle_that_is_not_polled_any_more_is_not_named() {
+    let _alone = alone();
     let runtime = Runtime::new().unwrap();
     let (kept, awaited) = (
         runtime.spawn(pending::<()>()),
@@ -120,6 +128,7 @@ fn a_handle_that_is_not_polled_any_more_is_not_named() {
 /// Two tasks wait for each other, one of them with a time limit; and one task of a set can end.
 #[test]
 fn what_goes_on_is_no_deadlock() {
+    let _alone = alone();
     let runtime = Runtime::new().unwrap();
     let (give, given) = runtime_probe::sync::oneshot::channel::<task::JoinHandle<()>>();
     let first = runtime.spawn(async move {
@@ -153,6 +162,7 @@ fn what_goes_on_is_no_deadlock() {
 /// The results of a set are mostly taken in a loop: a poll that takes one waits for the next one.
 #[test]
 fn a_set_in_a_loop_is_a_join_each_time() {
+    let _alone = alone();
     let runtime = Runtime::new().unwrap();
     let set = || {
         let mut set = JoinSet::new();
@@ -262,6 +272,7 @@ fn grow(tree: Arc<Tree>, depth: usize, seed: u64) -> Pin<Box<dyn Future<Output =
 /// Runs for `JOINS_SECONDS`.
 #[test]
 fn what_is_told_of_tasks_that_go_on_is_so() {
+    let _alone = alone();
     let seconds = std::env::var("JOINS_SECONDS").map_or(3, |text| {
         text.parse().expect("JOINS_SECONDS is a number of seconds")
     });
