@@ -7,7 +7,7 @@
 
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
-use crate::events::chunks::{self, ChunkNumber, Chunks, Mark};
+use crate::events::chunks::{self, CHUNK, ChunkNumber, Chunks, Mark};
 use crate::primitive::{Ordering, lock};
 use crate::registry::slab;
 use crate::registry::task::View;
@@ -110,6 +110,10 @@ impl Segment {
             words,
         })
     }
+
+    fn entries(&self) -> u64 {
+        chunks::entries(self.words.iter().copied(), self.after, trace::more).count() as u64
+    }
 }
 
 impl Round {
@@ -124,13 +128,10 @@ impl Round {
 
     /// A round of the same time in which all events count as lost.
     fn emptied(&self) -> Round {
-        let entries = |segment: &Segment| {
-            chunks::entries(segment.words.iter().copied(), segment.after, trace::more).count()
-        };
-        let dropped: usize = self.segments.iter().map(entries).sum();
+        let dropped: u64 = self.segments.iter().map(Segment::entries).sum();
         Round {
             until: self.until,
-            lost: self.lost + (dropped + self.samples.len()) as u64,
+            lost: self.lost + dropped + self.samples.len() as u64,
             segments: Vec::new(),
             samples: Vec::new(),
             counters: self.counters,
@@ -188,6 +189,8 @@ struct Session {
     chunks: &'static Chunks,
     marks: HashMap<ChunkNumber, Mark>,
     lost: u64,
+    /// Entries of the next round that are lost beside these.
+    overflowed: u64,
     queues: Vec<Weak<Queue>>,
     /// The samples of the next round.
     samples: Vec<Arc<Sample>>,
@@ -217,6 +220,7 @@ impl Session {
             chunks,
             marks: HashMap::new(),
             lost: trace::lost(),
+            overflowed: 0,
             queues: Vec::new(),
             samples: Vec::new(),
             counted: None,
@@ -227,17 +231,22 @@ impl Session {
     }
 
     fn collect(&mut self, which: Which) -> bool {
-        let segments = match self.chunks.keeps_last() {
-            true => self.take_segments(Which::Ended),
-            false => self.take_segments(which),
+        let which = match self.chunks.keeps_last() {
+            true => Which::Ended,
+            false => which,
         };
+        self.collect_most(which, MOST_BYTES / CHUNK)
+    }
+
+    fn collect_most(&mut self, which: Which, most: usize) -> bool {
+        let segments = self.take_segments(which, most);
         let has_some = !segments.is_empty();
         self.chunks.stock();
         let lost_before = std::mem::replace(&mut self.lost, trace::lost());
         let round = Arc::new(Round {
             counters: self.counters(),
             until: clock::ticks(),
-            lost: self.lost - lost_before,
+            lost: self.lost - lost_before + std::mem::take(&mut self.overflowed),
             segments,
             samples: std::mem::take(&mut self.samples),
         });
@@ -253,16 +262,26 @@ impl Session {
 }
 
 impl Session {
-    /// Takes the entries out of the chunks.
-    fn take_segments(&mut self, which: Which) -> Vec<Segment> {
+    /// Takes the entries out of the chunks. Those of further chunks than `most` are lost.
+    fn take_segments(&mut self, which: Which, most: usize) -> Vec<Segment> {
         let mut segments = Vec::new();
-        let full = |chunks: &Chunks| match which {
-            Which::Ended => None,
-            Which::Full | Which::All => chunks.next_full(),
-        };
-        while let Some(number) = self.chunks.next_ended().or_else(|| full(self.chunks)) {
+        let mut taken = Vec::new();
+        // Before any of them is emptied: threads may fill chunks as fast as they are emptied.
+        while let Some(number) = self.chunks.next_ended() {
+            taken.push(number);
+        }
+        while which != Which::Ended
+            && let Some(number) = self.chunks.next_full()
+        {
+            taken.push(number);
+        }
+        for (position, number) in taken.into_iter().enumerate() {
             let mut mark = self.marks.remove(&number).unwrap_or_default();
-            segments.extend(Segment::beyond(&mut mark, self.chunks, number));
+            let segment = Segment::beyond(&mut mark, self.chunks, number);
+            match position < most {
+                true => segments.extend(segment),
+                false => self.overflowed += segment.map_or(0, |segment| segment.entries()),
+            }
             self.chunks.empty(number);
         }
         if which == Which::All {
@@ -377,6 +396,7 @@ impl Recording {
         if last == 0 {
             // The other readers get the entries in rounds from now on.
             session.chunks.keep_last(0);
+            session.collect_most(Which::All, usize::MAX);
         }
         session.collect(Which::All);
         session.queues.push(Arc::downgrade(&queue));
@@ -431,6 +451,8 @@ pub(crate) struct Parts {
     samples: Vec<Arc<Sample>>,
     counters: Vec<Counters>,
     lost: u64,
+    /// When the last look at the threads began. It missed chunks that became full meanwhile.
+    looked: Option<Ticks>,
 }
 
 /// The events up to a moment.
@@ -447,6 +469,7 @@ pub(crate) struct Part {
 impl Parts {
     /// Adds the events of a recording. Returns how many events wait to be taken.
     pub(crate) fn add(&mut self, recording: &Recording) -> usize {
+        self.looked = Some(clock::ticks());
         collect(Which::All);
         let rounds = std::mem::take(&mut *recording.rounds());
         self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
@@ -473,9 +496,10 @@ impl Parts {
         self.pending.len()
     }
 
-    /// The events up to [`LATE`] before now.
+    /// The events up to [`LATE`] before the last look.
     pub(crate) fn take(&mut self, scale: &Scale) -> Part {
-        self.take_until(clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64)))
+        let looked = self.looked.unwrap_or_else(clock::ticks);
+        self.take_until(looked.saturating_sub(scale.ticks(LATE.as_nanos() as u64)))
     }
 
     /// All events: no part follows that later ones could be in.
