@@ -91,6 +91,23 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// Reads a word that no other thread writes, for an instruction less where the compiler can take it from memory.
+///
+/// # Safety
+/// No other thread writes the word at this time; others may read it.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads an atomic word as a plain one")]
+pub(crate) unsafe fn read_own(word: &AtomicU64) -> u64 {
+    #[cfg(not(probe_loom))]
+    // SAFETY: by contract there is no write, so no data race.
+    return unsafe { *word.as_ptr() };
+    #[cfg(probe_loom)]
+    // SAFETY: by contract there is no write.
+    unsafe {
+        word.unsync_load()
+    }
+}
+
 /// Locks a mutex, and ignores poison: no code of ours panics while it holds a lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex

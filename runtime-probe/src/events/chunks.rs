@@ -6,11 +6,11 @@
 //! | bits of an entry's first word | |
 //! |---|---|
 //! | 60 to 63 | kind; 0 for a moment: the other bits are the time |
-//! | 44 to 59 | time since the previous entry |
-//! | 0 to 43 | payload |
+//! | 44 (x86_64), 45 (elsewhere) to 59 | time since the previous entry |
+//! | below | payload |
 //!
 //! The kind tells how many words follow. A moment is the first entry of a chunk, and stands before an entry whose time
-//! does not fit into its 16 bits.
+//! does not fit into its bits.
 //!
 //! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, pops and a push of bounded
 //! queues. Forbidden: locks, allocation, panics. It runs inside polls and wakes.
@@ -45,11 +45,11 @@ const STOCK: usize = if cfg!(probe_loom) { 2 } else { 128 };
 /// The same while full chunks stay: enough for threads that begin to write.
 const STOCK_BESIDE: usize = if cfg!(probe_loom) { 1 } else { 16 };
 
+const KIND_SHIFT: u32 = 60;
 /// Bits of the time since the previous entry.
-const DELTA: u32 = 16;
-/// Bits of the payload.
-const PAYLOAD: u32 = 44;
-const KIND_SHIFT: u32 = DELTA + PAYLOAD;
+const DELTA: u32 = KIND_SHIFT - PAYLOAD;
+/// Bits of the payload: an address of the user's half of memory, which is aligned to words.
+const PAYLOAD: u32 = if cfg!(target_arch = "x86_64") { 44 } else { 45 };
 /// The largest payload.
 pub(crate) const MOST_PAYLOAD: u64 = (1 << PAYLOAD) - 1;
 

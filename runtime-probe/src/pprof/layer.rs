@@ -12,7 +12,7 @@ pub use crate::source::named::Named;
 
 use crate::registry::task::{Kind, Spawn};
 use crate::source::instrumented::Instrumented;
-use crate::source::{self, labels, waker};
+use crate::source::{self, waker};
 
 /// A tower layer that makes each request an entry of its own in a dump, as [`instrument`](super::instrument) does for a
 /// future. The entry shows what the request waits for, since when, and on which line of its handler. Needs the feature
@@ -108,7 +108,6 @@ where
             .flatten();
         let spawn = Spawn {
             parent: waker::current_task(),
-            labels: labels::current(),
             ..self.layer.site.0
         };
         let future = self.inner.call(request);

@@ -329,7 +329,7 @@ fn named(mut lanes: BTreeMap<u32, Vec<Poll>>) -> Vec<Lane> {
 impl From<Option<&'static crate::registry::sites::Site>> for Spawned {
     fn from(site: Option<&'static crate::registry::sites::Site>) -> Self {
         site.map_or_else(Spawned::default, |site| Spawned {
-            location: site.spawn.map(|spawn| spawn.location),
+            location: site.location,
             meta: site.meta,
         })
     }

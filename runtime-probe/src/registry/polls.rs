@@ -21,14 +21,16 @@ pub(crate) struct PollFrame {
     /// The poll's waker. Its data is the record with the generation. A closure's is never handed out, and has the
     /// generation 0. It owns no reference and is never dropped: the wrapper's reference outlives the poll.
     pub(crate) waker: ManuallyDrop<Waker>,
-    pub(crate) outer: *const PollFrame,
+    /// The same record, so that a wait and a wake need not take the data apart.
+    record: *const Record,
+    outer: *const PollFrame,
 }
 
 /// The frame outside of any poll.
 struct Outside(PollFrame);
 
 #[expect(unsafe_code, reason = "a frame in a static")]
-// SAFETY: nothing changes it, its waker is never used, and its `outer` is null.
+// SAFETY: nothing changes it, its waker is never used, its record is a static, and its `outer` is null.
 unsafe impl Sync for Outside {}
 
 static OUTSIDE: Outside = Outside(PollFrame {
@@ -39,6 +41,7 @@ static OUTSIDE: Outside = Outside(PollFrame {
             Waker::from_raw(RawWaker::new((&raw const NO_TASK.0).cast(), &NO_WAKER))
         }
     }),
+    record: &raw const NO_TASK.0,
     outer: null(),
 });
 
@@ -75,12 +78,6 @@ thread_local! {
             writer: Writer::new(),
         }
     };
-}
-
-/// At the start, before any poll.
-pub(crate) fn init() {
-    // [`PollFrame::record`] makes a pointer of an address.
-    (&raw const NO_TASK.0).expose_provenance();
 }
 
 impl Here {
@@ -134,24 +131,22 @@ impl Here {
 }
 
 impl PollFrame {
-    /// A poll with a waker of this record, generation and vtable.
+    /// A poll of this record with a waker of these data and vtable.
     ///
     /// # Safety
-    /// The vtable is made for an address of a record with a generation.
+    /// The data are the address of the record with a generation, and the vtable is made for such data.
     #[inline(always)]
     #[expect(unsafe_code, reason = "makes a waker")]
     pub(crate) unsafe fn new(
         record: &Record,
-        generation: usize,
+        data: *const (),
         table: &'static RawWakerVTable,
         here: &Here,
     ) -> Self {
-        // `map_addr` would take three instructions more.
-        let address = std::ptr::from_ref(record).expose_provenance();
-        let data = std::ptr::without_provenance(address | generation);
         PollFrame {
             // SAFETY: by this function's own contract.
             waker: ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, table)) }),
+            record,
             outer: here.innermost.get(),
         }
     }
@@ -165,8 +160,8 @@ impl PollFrame {
     #[inline(always)]
     #[expect(unsafe_code, reason = "records live for ever")]
     pub(crate) fn record<'a>(&self) -> &'a Record {
-        // SAFETY: the data are a record's address and a generation, and records live for ever.
-        unsafe { Record::of_waker(self.waker.data()) }
+        // SAFETY: records live for ever.
+        unsafe { &*self.record }
     }
 
     /// `None` for the frame outside of any poll.
@@ -188,9 +183,10 @@ impl PollFrame {
         self.record().meta().unwrap_or(<() as HasMeta>::META)
     }
 
-    /// A number that no other poll has for a long time.
+    /// A number that no other poll has for a long time: the next 65,535 polls of the task have other ones. Not 0.
     #[inline(always)]
     pub(crate) fn mark(&self) -> u64 {
-        self.data() as u64 ^ self.record().poll() << 48
+        // Addresses of records are below 2^48.
+        (self.record.addr() as u64) << 16 | self.record().poll() & 0xffff
     }
 }

@@ -2,29 +2,53 @@
 //!
 //! Since the memory is never freed, a dump is a mere read: a reader needs no lock, no epoch and no reference, and keeps
 //! no task and no runtime alive. The disadvantage: after a peak of tasks the process keeps the memory of their records
-//! (192 B each), for later tasks.
+//! (144 B each), for later tasks.
 //!
 //! A thread takes and returns records in its own magazines. Whole magazines go to and from the shared list, under a
 //! lock that is held for a few instructions without any allocation.
+//!
+//! What is measured of a task only while a measurement is on is not in its record: a chunk has words for that beside its records, which
+//! are made when they are first needed.
 
-use super::task::{Kind, Record, Spawn};
+use super::sites::Site;
+use super::task::{Kind, Opened, Record, Spawn, View, waker_data};
 use crate::clock::Ticks;
+use crate::labels::LabelSet;
 use crate::primitive::{self, Ordering};
 use crate::stack::raw::FutureMeta;
+use crate::sys::reserved;
 use std::cell::Cell;
 use std::ops::Deref;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 
-/// The number of records of a chunk: 256 * 192 B = 48 KiB.
-const CHUNK: usize = 256;
+/// The size of a chunk, and its alignment: the address of a record tells that of its chunk.
+const CHUNK_BYTES: usize = 32 << 10;
+/// The number of records of a chunk: 227 on 64-bit machines.
+const CHUNK: usize = (CHUNK_BYTES - size_of::<[usize; 2]>()) / size_of::<Record>();
 /// The number of records of a magazine. A thread that only takes, or only returns, needs the lock once in 64 times.
 const MAGAZINE: usize = 64;
 
+#[repr(C, align(32768))]
 struct Chunk {
     records: [Record; CHUNK],
     next: AtomicPtr<Chunk>,
+    /// Null before a measurement needs them.
+    measured: AtomicPtr<[Measured; CHUNK]>,
+}
+
+const _: () = assert!(size_of::<Chunk>() == CHUNK_BYTES && align_of::<Chunk>() == CHUNK_BYTES);
+
+/// What is measured of a record's task while a measurement is on. Only the poller writes it.
+struct Measured {
+    /// The version of the record for whose task the others are; 0 for none. MUST be 0 while they are changed for another
+    /// task. Otherwise a reader takes one task's words for another's.
+    owner: AtomicU32,
+    /// The sum of the ready times.
+    delay: AtomicU64,
+    /// A word for the begin of the next poll.
+    noted: AtomicU64,
 }
 
 /// All chunks, newest first.
@@ -50,19 +74,33 @@ const EMPTY: Magazine = Magazine {
     len: 0,
 };
 
+/// The magazine of a thread that has none yet, or none any more: nothing is in it, and there is no room.
+const NONE: Magazine = Magazine {
+    head: null_mut(),
+    len: usize::MAX,
+};
+
+/// A thread's magazines.
 struct Local {
     current: Cell<Magazine>,
     spare: Cell<Magazine>,
 }
 
+/// Returns a thread's magazines at its end.
+struct Owner;
+
 thread_local! {
-    static LOCAL: Local = const { Local { current: Cell::new(EMPTY), spare: Cell::new(EMPTY) } };
+    /// No destructor, so that a spawn and the end of a task need not ask whether it is still there.
+    static LOCAL: Local = const { Local { current: Cell::new(NONE), spare: Cell::new(NONE) } };
+    static OWNER: Owner = const { Owner };
 }
 
-impl Drop for Local {
+impl Drop for Owner {
     fn drop(&mut self) {
-        give(self.current.replace(EMPTY));
-        give(self.spare.replace(EMPTY));
+        let (current, spare) =
+            LOCAL.with(|local| (local.current.replace(NONE), local.spare.replace(NONE)));
+        give(current);
+        give(spare);
     }
 }
 
@@ -83,20 +121,26 @@ unsafe impl Send for RecordRef {}
 unsafe impl Sync for RecordRef {}
 
 impl RecordRef {
-    /// A new task's record. Inlined into each spawn: of the arguments most are known there.
+    /// A new task's record; `None` if the system has no memory that fits. Inlined into each spawn: of the arguments most are
+    /// known there.
     #[inline(always)]
     pub(crate) fn new(
         kind: Kind,
         id: u64,
         spawn: Option<Spawn>,
         meta: Option<&'static FutureMeta>,
-        now: Ticks,
-    ) -> RecordRef {
-        let record = take();
+        now: impl FnOnce() -> Ticks,
+        labels: impl FnOnce() -> LabelSet,
+    ) -> Option<RecordRef> {
+        let opened = Opened {
+            site: Site::of(kind, spawn, meta),
+            parent: spawn.map_or(0, |spawn| spawn.parent),
+        };
+        let record = take()?;
         // SAFETY: `take` hands out records that no other code uses, in memory that lives for ever.
         #[expect(unsafe_code, reason = "records live for ever")]
-        unsafe { record.as_ref() }.open(kind, id, spawn, meta, now);
-        RecordRef(record)
+        unsafe { record.as_ref() }.open(kind, id, opened, now(), labels);
+        Some(RecordRef(record))
     }
 
     /// Another reference, while no other thread knows the record.
@@ -172,32 +216,149 @@ pub(crate) fn capacity() -> usize {
     chunks * CHUNK
 }
 
-#[inline(always)]
-fn take() -> NonNull<Record> {
-    LOCAL
-        .try_with(|local| {
-            let mut magazine = local.current.get();
-            let mut refilled = false;
-            if magazine.len == 0 {
-                magazine = local.spare.replace(EMPTY);
-                if magazine.len == 0 {
-                    magazine = refill();
-                    refilled = true;
-                }
+/// The chunk of a record that had an owner, and the record's index there: only this file gives records owners, and all of
+/// them are in chunks.
+#[expect(unsafe_code, reason = "chunks live for ever")]
+fn chunk_of(record: *const Record) -> (&'static Chunk, usize) {
+    let chunk = record.map_addr(|address| address & !(CHUNK_BYTES - 1));
+    let index = (record.addr() - chunk.addr()) / size_of::<Record>();
+    let chunk = std::ptr::with_exposed_provenance::<Chunk>(chunk.addr());
+    // SAFETY: chunks are aligned to their size, and the first records of them. The record is in one, and chunks live for
+    // ever.
+    (unsafe { &*chunk }, index)
+}
+
+impl Chunk {
+    #[expect(unsafe_code, reason = "words that live for ever")]
+    fn measured(&self) -> Option<&'static [Measured; CHUNK]> {
+        // Acquire: pairs with the Release below. SAFETY: null, or published below and never freed.
+        unsafe { self.measured.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "gives words back that another thread made first"
+    )]
+    fn measured_or_make(&self) -> Option<&'static [Measured; CHUNK]> {
+        if self.measured().is_none() {
+            let new = Box::into_raw(Box::new(
+                [const {
+                    Measured {
+                        owner: AtomicU32::new(0),
+                        delay: AtomicU64::new(0),
+                        noted: AtomicU64::new(0),
+                    }
+                }; CHUNK],
+            ));
+            let made = self.measured.compare_exchange(
+                null_mut(),
+                new,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if made.is_err() {
+                // SAFETY: it came from the box above, and no other code has seen it.
+                drop(unsafe { Box::from_raw(new) });
             }
+        }
+        self.measured()
+    }
+}
+
+/// Adds the ready time before the poll that is about to begin. Only the poller.
+pub(crate) fn add_delay(record: &Record, delay: Ticks) {
+    if let Some(measured) = measured_now(record) {
+        let sum = measured.delay.load(Ordering::Relaxed) + delay;
+        measured.delay.store(sum, Ordering::Relaxed);
+    }
+}
+
+/// Keeps a word for the begin of the next poll. Only the poller, between two polls.
+pub(crate) fn set_noted(record: &Record, noted: u64) {
+    if let Some(measured) = measured_now(record) {
+        measured.noted.store(noted, Ordering::Relaxed);
+    }
+}
+
+/// The word of [`set_noted`]; 0 if it was not set.
+pub(crate) fn noted(record: &Record) -> u64 {
+    measured_now(record).map_or(0, |measured| measured.noted.load(Ordering::Relaxed))
+}
+
+/// What is measured of the record's task. Only the poller.
+fn measured_now(record: &Record) -> Option<&'static Measured> {
+    let owner = record.owner_version()?;
+    let (chunk, index) = chunk_of(record);
+    let measured = chunk.measured_or_make()?.get(index)?;
+    if measured.owner.load(Ordering::Relaxed) != owner {
+        measured.owner.store(0, Ordering::Relaxed);
+        // A reader that sees a word of this task does not see the former owner.
+        fence(Ordering::Release);
+        measured.delay.store(0, Ordering::Relaxed);
+        measured.noted.store(0, Ordering::Relaxed);
+        // Release: a reader that sees this owner sees its words.
+        measured.owner.store(owner, Ordering::Release);
+    }
+    Some(measured)
+}
+
+/// What was measured of a task: (sum of its ready times, the word of [`set_noted`]); zeros if nothing was.
+pub(crate) fn measured(view: &View) -> (Ticks, u64) {
+    let (chunk, index) = chunk_of(view.address as *const Record);
+    let words = chunk.measured().and_then(|measured| measured.get(index));
+    words.map_or((0, 0), |words| {
+        // Acquire: pairs with the Release in `measured_now`.
+        let owner = words.owner.load(Ordering::Acquire);
+        let read = (
+            words.delay.load(Ordering::Relaxed),
+            words.noted.load(Ordering::Relaxed),
+        );
+        // Pairs with the fence there.
+        fence(Ordering::Acquire);
+        let is_the_task = owner == view.version && words.owner.load(Ordering::Relaxed) == owner;
+        if is_the_task { read } else { (0, 0) }
+    })
+}
+
+/// A free record; `None` if the system has no memory that fits.
+#[inline(always)]
+fn take() -> Option<NonNull<Record>> {
+    let taken = LOCAL.with(|local| {
+        let magazine = local.current.get();
+        (!magazine.head.is_null()).then(|| {
             let (record, rest) = pop(magazine);
-            // `current` may have records by now: the user's allocator may have dropped wakers in `refill`.
-            let came = if refilled { local.current.get() } else { EMPTY };
             local.current.set(rest);
-            give(came);
             record
         })
-        .unwrap_or_else(|_| {
-            // The thread is being torn down: take one record of a magazine, and return the rest.
-            let (record, rest) = pop(refill());
-            give(rest);
-            record
-        })
+    });
+    match taken {
+        Some(record) => Some(record),
+        None => take_closely(),
+    }
+}
+
+/// The same if the thread's first magazine is empty.
+#[cold]
+#[inline(never)]
+fn take_closely() -> Option<NonNull<Record>> {
+    let is_alive = OWNER.try_with(|_| ()).is_ok();
+    let spare = match is_alive {
+        true => LOCAL.with(|local| local.spare.replace(EMPTY)),
+        false => EMPTY,
+    };
+    let magazine = match spare.head.is_null() {
+        true => refill()?,
+        false => spare,
+    };
+    let (record, rest) = pop(magazine);
+    if is_alive {
+        // It may have records by now: the user's allocator may have dropped wakers in `refill`.
+        give(LOCAL.with(|local| local.current.replace(rest)));
+    } else {
+        // The thread is being torn down: take one record of a magazine, and return the rest.
+        give(rest);
+    }
+    Some(record)
 }
 
 #[inline(always)]
@@ -231,28 +392,36 @@ fn put(record: NonNull<Record>) {
             len: magazine.len + 1,
         }
     };
-    let kept = LOCAL.try_with(|local| {
+    let is_kept = LOCAL.with(|local| {
         let current = local.current.get();
-        let mut given = EMPTY;
-        if current.len < MAGAZINE {
+        let has_room = current.len < MAGAZINE;
+        if has_room {
             local.current.set(put_on(current));
-        } else {
-            given = local.spare.replace(current);
-            local.current.set(put_on(EMPTY));
         }
-        // Last: waiting for the lock may run the user's allocator (with `interpose`), which may call this function
-        // again.
-        give(given);
+        has_room
     });
-    if kept.is_err() {
-        give(put_on(EMPTY));
+    if !is_kept {
+        put_closely(put_on(EMPTY));
     }
+}
+
+/// Keeps a magazine of one record, if the thread's first magazine has no room.
+#[cold]
+#[inline(never)]
+fn put_closely(one: Magazine) {
+    let is_alive = OWNER.try_with(|_| ()).is_ok();
+    let given = match is_alive {
+        true => LOCAL.with(|local| local.spare.replace(local.current.replace(one))),
+        false => one,
+    };
+    // Last: waiting for the lock may run the user's allocator (with `interpose`), which may call `put` again.
+    give(given);
 }
 
 /// Puts a magazine on the shared list, if it is not empty.
 #[inline(always)]
 fn give(magazine: Magazine) {
-    if magazine.len != 0 {
+    if !magazine.head.is_null() {
         hand_in(magazine);
     }
 }
@@ -264,23 +433,21 @@ fn give(magazine: Magazine) {
 fn hand_in(magazine: Magazine) {
     let mut shared = primitive::lock(&MAGAZINES);
     // SAFETY: the head of a magazine with `len > 0`; records live for ever.
-    unsafe { &*magazine.head }
-        .next_batch
-        .store(shared.0, Ordering::Relaxed);
+    unsafe { &*magazine.head }.set_next_magazine(shared.0);
     shared.0 = magazine.head;
 }
 
-/// A magazine with at least one record.
+/// A magazine with at least one record; `None` if the system has no memory that fits.
 #[cold]
 #[inline(never)]
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
-fn refill() -> Magazine {
+fn refill() -> Option<Magazine> {
     let head = {
         let mut shared = primitive::lock(&MAGAZINES);
         let head = shared.0;
         // SAFETY: null or the head of a magazine.
         if let Some(record) = unsafe { head.as_ref() } {
-            shared.0 = record.next_batch.load(Ordering::Relaxed);
+            shared.0 = record.next_magazine();
         }
         head
     };
@@ -293,23 +460,76 @@ fn refill() -> Magazine {
         len += 1;
         at = record.next.load(Ordering::Relaxed);
     }
-    Magazine { head, len }
+    Some(Magazine { head, len })
+}
+
+/// Memory for chunks that the system has given: the next chunk, and how many are left.
+struct Region {
+    next: *mut Chunk,
+    left: usize,
+}
+
+#[expect(unsafe_code, reason = "a pointer into memory that lives for ever")]
+// SAFETY: the pointer is used by whoever takes it from here.
+unsafe impl Send for Region {}
+
+static REGION: Mutex<Region> = Mutex::new(Region {
+    next: null_mut(),
+    left: 0,
+});
+
+/// Chunks of a region: 1 MiB, of which pages are used when they are written.
+const REGION_CHUNKS: usize = 32;
+
+/// Memory for a chunk, where records may lie. Of the system itself: an allocator would have to align it, and may use addresses
+/// that the system gives only if it is asked for them. On the heap where the system's is not known.
+#[expect(unsafe_code, reason = "memory as it is given")]
+fn memory() -> Option<NonNull<Chunk>> {
+    let mut region = primitive::lock(&REGION);
+    if region.left == 0 {
+        // One more, as the first one begins at a multiple of its size.
+        let words = reserved::words((REGION_CHUNKS + 1) * CHUNK_BYTES / size_of::<u64>());
+        if let Some(words) = words {
+            let start = words.as_ptr().addr().next_multiple_of(CHUNK_BYTES);
+            let skipped = (start - words.as_ptr().addr()) / size_of::<u64>();
+            // SAFETY: less than a chunk is skipped. The words are atomics that no other code knows.
+            let first = unsafe { words.as_ptr().cast_mut().add(skipped) };
+            *region = Region {
+                next: first.cast(),
+                left: REGION_CHUNKS,
+            };
+        }
+    }
+    let chunk = match region.left {
+        0 => {
+            drop(region);
+            NonNull::from(Box::leak(Box::<Chunk>::new_uninit())).cast()
+        }
+        _ => {
+            let chunk = NonNull::new(region.next)?;
+            region.left -= 1;
+            // SAFETY: so many chunks are left in the region, or it ends there.
+            region.next = unsafe { region.next.add(1) };
+            chunk
+        }
+    };
+    waker_data::fits(chunk.addr().get(), CHUNK_BYTES).then_some(chunk)
 }
 
 /// Makes a chunk. Its first records are the returned magazine, and the others go to the shared list.
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
-fn grow() -> Magazine {
-    // Built on the heap: 48 KiB may be too much for a thread's stack.
-    let mut chunk = Box::<Chunk>::new_uninit();
-    // SAFETY: every field is written before `assume_init`.
+fn grow() -> Option<Magazine> {
+    let raw = memory()?.as_ptr();
+    // SAFETY: memory of a chunk that no other code knows. Every field is written before it is referred to.
     let chunk: &'static Chunk = unsafe {
-        let raw = chunk.as_mut_ptr();
         for index in 0..CHUNK {
             (&raw mut (*raw).records[index]).write(Record::free());
         }
         (&raw mut (*raw).next).write(AtomicPtr::new(null_mut()));
-        Box::leak(chunk.assume_init())
+        (&raw mut (*raw).measured).write(AtomicPtr::new(null_mut()));
+        &*raw
     };
+    raw.expose_provenance();
     let mut magazines = chunk.records.chunks(MAGAZINE).map(|records| {
         for pair in records.windows(2) {
             pair[0]
@@ -337,13 +557,12 @@ fn grow() -> Magazine {
     }
     // MUST come after the chunk is published. Otherwise another thread could make a task in it that no reader finds.
     magazines.for_each(give);
-    first
+    Some(first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::LabelSet;
 
     /// One test counts the chunks that the other makes.
     static CHUNKS_COUNT: Mutex<()> = Mutex::new(());
@@ -351,7 +570,7 @@ mod tests {
     #[test]
     fn records_are_reused() {
         let _alone = CHUNKS_COUNT.lock();
-        assert_eq!(size_of::<Record>(), 192, "three cache lines");
+        assert_eq!(size_of::<Record>(), 144);
         // Other tests of this process use records as well, so the bound is generous: a leak of one in a hundred would
         // need 10,000 records more.
         let before = capacity();
@@ -360,7 +579,10 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..250 {
                         let held: Vec<_> = (0..1000)
-                            .map(|id| RecordRef::new(Kind::Task, id, None, None, 0))
+                            .map(|id| {
+                                RecordRef::new(Kind::Task, id, None, None, || 0, || LabelSet::NONE)
+                                    .unwrap()
+                            })
                             .collect();
                         drop(held);
                     }
@@ -396,7 +618,7 @@ mod tests {
                 scope.spawn(|| {
                     let taken: Vec<Magazine> = (0..300)
                         .map(|_| {
-                            let magazine = refill();
+                            let magazine = refill().unwrap();
                             assert!(is_found(magazine.head), "in a chunk that is not there yet");
                             magazine
                         })
@@ -409,23 +631,25 @@ mod tests {
 
     #[test]
     fn a_view_is_of_one_task() {
+        const SITES: usize = 1000;
         let stop = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for id in 1..200_000u64 {
-                    // The same number in two fields, which would differ if a view mixed two owners.
+                    // The same number in three fields, which would differ if a view mixed two owners. There is no room for
+                    // as many sites.
                     let spawn = Spawn {
                         location: std::panic::Location::caller(),
-                        pc: id as usize,
+                        pc: id as usize % SITES,
                         parent: id,
-                        labels: LabelSet::of_number(id as u16),
                     };
                     drop(RecordRef::new(
                         Kind::Foreign,
                         id | 1 << 50,
                         Some(spawn),
                         None,
-                        0,
+                        || 0,
+                        || LabelSet::of_number(id as u16),
                     ));
                 }
                 stop.store(true, Ordering::Relaxed);
@@ -437,7 +661,11 @@ mod tests {
                     {
                         assert_eq!(
                             (view.id & !(1 << 50), view.id & !(1 << 50)),
-                            (view.parent, view.pc as u64)
+                            (view.parent, view.parent),
+                        );
+                        assert_eq!(
+                            (view.pc as u64, u64::from(view.labels.number())),
+                            (view.parent % SITES as u64, view.parent & 0xffff)
                         );
                     }
                 });

@@ -116,10 +116,14 @@ impl Slot {
         }
     }
 
-    /// Whether a poll of a task of ours on this thread has nothing else to do.
+    /// Whether a poll of a task of ours has nothing else to do. Only of this thread's own slot.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
-        self.reasons.load(Ordering::Relaxed) | self.foreign.load(Ordering::Relaxed) == 0
+        // SAFETY: it is this thread's slot, and no other thread writes the word. In the slot that unlisted threads share, no thread
+        // does.
+        #[expect(unsafe_code, reason = "reads a word that no other thread writes")]
+        let foreign = unsafe { primitive::read_own(&self.foreign) };
+        self.reasons.load(Ordering::Relaxed) | foreign == 0
     }
 
     /// Whether the trace is the only reason why a poll on this thread is no plain one.

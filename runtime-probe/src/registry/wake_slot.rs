@@ -22,15 +22,20 @@ pub(crate) enum Written {
 /// The slot. The record decides which code may call which method: see the safety sections.
 #[derive(Debug)]
 pub(crate) struct WakeSlot {
-    guard: Mutex<()>,
     waker: UnsafeCell<Option<Waker>>,
+    /// In place of [`GUARDS`]: loom's types are made in each execution.
+    #[cfg(probe_loom)]
+    guard: Mutex<()>,
 }
+
+/// The locks of slots that are written often, by the slot's address: a lock in each would be a word in every record.
+#[cfg(not(probe_loom))]
+static GUARDS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
 impl WakeSlot {
     #[cfg(not(probe_loom))]
     pub(crate) const fn new() -> Self {
         Self {
-            guard: Mutex::new(()),
             waker: UnsafeCell::new(None),
         }
     }
@@ -41,6 +46,18 @@ impl WakeSlot {
             guard: Mutex::new(()),
             waker: UnsafeCell::new(None),
         }
+    }
+
+    #[cfg(not(probe_loom))]
+    fn guard(&self) -> &Mutex<()> {
+        // Slots of neighbouring records have different locks.
+        let at = std::ptr::from_ref(self).addr() / align_of::<super::task::Record>();
+        &GUARDS[at % GUARDS.len()]
+    }
+
+    #[cfg(probe_loom)]
+    fn guard(&self) -> &Mutex<()> {
+        &self.guard
     }
 
     /// Sets the waker.
@@ -106,7 +123,7 @@ impl WakeSlot {
         // lock. Under the lock, readers clone our own [`hold`], which only counts.
         let new = hold(waker.clone());
         let old = {
-            let _guard = lock(&self.guard);
+            let _guard = lock(self.guard());
             // SAFETY: readers of such a slot hold the lock.
             self.waker.with_mut(|slot| unsafe { (*slot).replace(new) })
         };
@@ -161,7 +178,7 @@ impl WakeSlot {
     )]
     unsafe fn wake_often(&self) {
         let waker = {
-            let _guard = lock(&self.guard);
+            let _guard = lock(self.guard());
             // SAFETY: under the lock that the writer takes.
             self.waker.with(|slot| unsafe { &*slot }.clone())
         };

@@ -167,7 +167,7 @@ fn facts(view: &View, scale: &Scale, running: &ForeignRunning) -> TaskFacts {
     let ready = match (view.kind, state) {
         // A closure that has just begun may have no timestamp yet, which is read as now.
         (Kind::Blocking, TaskState::Running) => ago(view.spawned).saturating_sub(ago(view.since)),
-        _ => Duration::from_nanos(scale.ns(view.delay)),
+        _ => Duration::from_nanos(scale.ns(slab::measured(view).0)),
     };
     let last_wake = match state {
         TaskState::Runnable => Some(since),

@@ -9,7 +9,7 @@ use super::tasks::known;
 #[cfg(feature = "rt")]
 use crate::registry::{
     slab,
-    task::{GENERATIONS, Kind, TokioTask, View},
+    task::{Generation, Kind, TokioTask, View},
 };
 #[cfg(feature = "rt")]
 use crate::source::joiners::{Joined, Joiner, Set, TaskLayout};
@@ -94,7 +94,7 @@ impl Joins {
         });
         let woken = layout.tasks(&wakers).into_iter().zip(ids);
         tasks.extend(woken.filter(|(task, _)| *task != 0));
-        let mut found: HashMap<usize, Vec<(End, usize)>> = HashMap::new();
+        let mut found: HashMap<usize, Vec<(End, Generation)>> = HashMap::new();
         let mut sets: HashMap<usize, Vec<u64>> = HashMap::new();
         for (id, joined) in layout.joined(&mut tasks) {
             match joined {
@@ -130,7 +130,7 @@ impl Joins {
 
     /// Keeps the records of waiting tasks.
     #[cfg(feature = "rt")]
-    fn of(mut found: HashMap<usize, Vec<(End, usize)>>) -> Joins {
+    fn of(mut found: HashMap<usize, Vec<(End, Generation)>>) -> Joins {
         let mut joins = HashMap::new();
         if found.is_empty() {
             return Joins::default();
@@ -149,8 +149,8 @@ impl Joins {
 }
 
 #[cfg(feature = "rt")]
-fn joining(view: &View, ends: Vec<(End, usize)>) -> Joining {
-    let generation = view.polls as usize & (GENERATIONS - 1);
+fn joining(view: &View, ends: Vec<(End, Generation)>) -> Joining {
+    let generation = Generation::of_poll(view.polls);
     let awaited = ends.into_iter().map(|(end, of)| Awaited {
         end,
         is_of_last_poll: of == generation && !view.frozen,

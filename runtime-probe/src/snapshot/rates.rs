@@ -146,6 +146,7 @@ pub(crate) fn per_second(polls: u64, time: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::clock;
+    use crate::labels::LabelSet;
     use crate::registry::slab::RecordRef;
 
     #[test]
@@ -165,7 +166,8 @@ mod tests {
         clock::init();
         const ID: u64 = 1 << 50;
         let begun = clock::ticks();
-        let record = RecordRef::new(Kind::Foreign, ID, None, None, begun);
+        let record =
+            RecordRef::new(Kind::Foreign, ID, None, None, || begun, || LabelSet::NONE).unwrap();
         let slot = threads::slot();
         for _ in 0..LEAST {
             record.note_foreign_poll(slot.number(), 1, begun);

@@ -83,7 +83,8 @@ pub(crate) fn take() -> Sites {
         row.alive += 1;
         row.polls += view.polls;
         // The last poll of a task is recorded when its next one begins, which may never happen. So it is added here.
-        let noted = Noted(view.noted).since(recording, view.busy);
+        let (_, noted) = slab::measured(&view);
+        let noted = Noted(noted).since(recording, view.busy);
         let noted = noted.filter(|length| *length > 0);
         let is_between_polls = view.polls > 0 && !view.polling;
         let is_polled_by_us = !matches!(view.kind, Kind::Foreign | Kind::Blocking);

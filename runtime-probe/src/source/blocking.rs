@@ -1,7 +1,7 @@
 //! The wrapper around a closure of the blocking pool.
 
 use super::instrumented::Spawned;
-use super::{driving, timing, trace, waker};
+use super::{driving, labels, timing, trace, waker};
 use crate::clock;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{Kind, Spawn};
@@ -30,7 +30,11 @@ where
 {
     let meta = <F as HasMeta>::META;
     let record = super::start_here()
-        .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
+        .then(|| {
+            let (kind, spawn, meta) = (Kind::Blocking, Some(spawn), Some(meta));
+            RecordRef::new(kind, 0, spawn, meta, clock::ticks, labels::current)
+        })
+        .flatten();
     if let Some(record) = &record {
         trace::spawn(record, record.since());
         // The runtime is set while it is queued, too.

@@ -12,7 +12,7 @@ use crate::primitive::{self, Ordering};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{Kind, Record, Spawn};
-use crate::registry::threads;
+use crate::registry::threads::{self, ThreadNumber};
 use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -119,9 +119,16 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
         location,
         pc: 0,
         parent: super::waker::current_task(),
-        labels: super::labels::current(),
     };
-    let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
+    let record = RecordRef::new(
+        Kind::Foreign,
+        id,
+        Some(spawn),
+        None,
+        clock::ticks,
+        super::labels::current,
+    );
+    let Some(record) = record else { return };
     record.set_runtime(runtime.number);
     trace::spawn(&record, record.since());
     if shard(id)
@@ -145,6 +152,10 @@ pub(super) fn before_poll(id: u64) {
 #[inline(never)]
 fn stamp(id: u64) {
     let slot = threads::slot();
+    // Threads that are being torn down share one slot, so nothing may be written there.
+    if slot.number() == ThreadNumber::default() {
+        return;
+    }
     if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
         return;
     }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "rt")]
 use super::joiners;
-use super::waker::Start;
+use super::waker::Begun;
 use super::{labels, timing, trace, waker};
 use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
@@ -11,9 +11,7 @@ use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::polls::Here;
 use crate::registry::slab::RecordRef;
-#[cfg(feature = "rt")]
-use crate::registry::task::PollNumber;
-use crate::registry::task::{EndedWait, Kind, PollFlags, Record, Spawn};
+use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
 use crate::stack::raw::{FutureMeta, HasMeta};
@@ -21,17 +19,19 @@ use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{BLOCK, How, WaitSite};
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// An instrumented future. It behaves exactly as the future inside.
 #[must_use = "futures do nothing unless polled"]
+// The future first: then a poll passes its own argument on.
+#[repr(C)]
 pub struct Instrumented<F> {
-    /// `None` when the probe is switched off. Declared first but dropped by `Drop` below: the record is closed before
-    /// the future inside is dropped.
-    record: Option<RecordRef>,
     future: F,
+    /// `None` when the probe is switched off. `Drop` below closes and drops it before the future inside is dropped.
+    record: ManuallyDrop<Option<RecordRef>>,
 }
 
 impl<F> std::fmt::Debug for Instrumented<F> {
@@ -47,15 +47,19 @@ impl<F> Instrumented<F> {
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
         let meta = <F as HasMeta>::META;
+        let labels = || match spawn {
+            Some(_) => labels::current(),
+            None => LabelSet::NONE,
+        };
         let record = match super::is_plainly_on() {
-            true => Some(RecordRef::new(kind, id, spawn, Some(meta), clock::ticks())),
+            true => RecordRef::new(kind, id, spawn, Some(meta), clock::ticks, labels),
             // In pieces, so that the spawn is in no memory.
             false => new_record(
                 (kind, id, meta),
                 spawn.map(|spawn| spawn.location),
                 spawn.map_or(0, |spawn| spawn.pc),
                 spawn.map_or(0, |spawn| spawn.parent),
-                spawn.map_or(LabelSet::NONE, |spawn| spawn.labels),
+                labels(),
             ),
         };
         if kind == Kind::Local
@@ -63,7 +67,10 @@ impl<F> Instrumented<F> {
         {
             record.set_local_set(local_sets::current());
         }
-        Instrumented { record, future }
+        Instrumented {
+            future,
+            record: ManuallyDrop::new(record),
+        }
     }
 
     /// The registrations of the last poll.
@@ -92,94 +99,77 @@ impl<F: Future> Future for Instrumented<F> {
         // wrapper is Unpin only if the future is. `record` is not pinned.
         let (record, future) = unsafe {
             let this = self.get_unchecked_mut();
-            (&this.record, Pin::new_unchecked(&mut this.future))
+            (&*this.record, Pin::new_unchecked(&mut this.future))
         };
         let Some(record) = record else {
             return future.poll(context);
         };
         let slot = Here::get().slot();
-        let (record, slot, poll, began, generation, table) =
-            match record.poll_flags().is_plain() && slot.is_plain() {
-                true => {
-                    let poll = record.next_poll();
-                    let began = slot.now.load(Ordering::Relaxed).max(record.ready_at());
-                    let record: &Record = record;
-                    let generation = poll.generation();
-                    (record, slot, poll, began, generation, &waker::WRITTEN_ONCE)
-                }
-                false => {
-                    let Start {
-                        record,
-                        slot,
-                        poll,
-                        began,
-                        generation,
-                        table,
-                    } = start(context, record);
-                    (record, slot, poll, began, generation, table)
-                }
-            };
-        let start = Start {
-            record,
-            slot,
-            poll,
-            began,
-            generation,
-            table,
+        let (record, begun) = match record.poll_flags().is_plain() && slot.is_plain() {
+            true => {
+                let record: &Record = record;
+                let poll = record.next_poll();
+                let began = slot.now.load(Ordering::Relaxed).max(record.ready_at());
+                (record, begin_plainly(record, slot, poll, began))
+            }
+            false => {
+                let begun = begin(context, record, slot);
+                // Of what the call returns, so that nothing is kept in registers beyond it, which the plain way would have to
+                // save.
+                (begun.record(), begun)
+            }
         };
-        waker::poll(start, |context| future.poll(context), Poll::is_ready)
+        waker::poll(
+            record,
+            begun,
+            |context| future.poll(context),
+            Poll::is_ready,
+        )
     }
 }
 
-/// The begin of a poll that needs more than the plain way.
-///
-/// It returns what the plain way has at hand as well. Otherwise that would be kept in registers beyond this call, which the
-/// plain way would have to save.
+/// Begins a poll that needs nothing else.
+#[inline(always)]
+fn begin_plainly(record: &Record, slot: &Slot, poll: PollNumber, began: Ticks) -> Begun {
+    record.begin_poll(poll, slot.number(), began);
+    Begun::new(record, poll.generation(), &waker::WRITTEN_ONCE)
+}
+
+/// Begins a poll that needs more than the plain way.
 #[cold]
 #[inline(never)]
-fn start<'r>(context: &Context<'_>, record: &'r RecordRef) -> Start<'r> {
-    let here = Here::get();
-    let (slot, poll_flags) = (here.slot(), record.poll_flags());
-    if poll_flags.is_plain() && slot.is_only_traced() {
+fn begin(
+    context: &Context<'_>,
+    record: &Record,
+    slot: &'static Slot,
+) -> Begun {
+    if record.poll_flags().is_plain() && slot.is_only_traced() {
         let poll = record.next_poll();
         let last = slot.now.load(Ordering::Relaxed);
-        return Start {
-            record,
-            slot,
-            poll,
-            began: trace::plain_poll_begin(here, record, slot, last),
-            generation: poll.generation(),
-            table: &waker::WRITTEN_ONCE,
-        };
+        let began = trace::plain_poll_begin(Here::get(), record, slot, last);
+        return begin_plainly(record, slot, poll, began);
     }
-    let slot = threads::slot();
+    // The slot of a thread that was never listed is no plain one.
     #[cfg(feature = "rt")]
-    if poll_flags.is_first() && slot.is_plain() {
-        return start_first(context, record, slot);
+    if record.poll_flags().is_first() && slot.is_plain() {
+        prepare_first(context, record, slot);
+        // Nothing could wake it before.
+        let began = slot.now.load(Ordering::Relaxed).max(record.since());
+        return begin_plainly(record, slot, PollNumber::FIRST, began);
     }
-    start_closely(context, record, slot, poll_flags)
+    begin_closely(context, record)
 }
 
-/// The first poll of a task, with nothing switched on.
+/// Prepares the first poll of a task.
 #[cfg(feature = "rt")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "writes the waker slot")]
-fn start_first<'r>(context: &Context<'_>, record: &'r Record, slot: &'static Slot) -> Start<'r> {
+fn prepare_first(context: &Context<'_>, record: &Record, slot: &Slot) {
     // SAFETY: the flags say that the slot is written once, and was not written yet.
     unsafe { record.prepare_first(context.waker()) };
     // Whatever else is needed is read after that, which calls tokio.
     record.set_runtime(super::driving::of_thread(slot));
     learn_id(record);
-    let poll = PollNumber::FIRST;
-    Start {
-        record,
-        slot,
-        poll,
-        // Nothing could wake it before.
-        began: slot.now.load(Ordering::Relaxed).max(record.since()),
-        generation: poll.generation(),
-        table: &waker::WRITTEN_ONCE,
-    }
 }
 
 /// The spawner may not have set the id yet.
@@ -195,12 +185,8 @@ fn learn_id(record: &Record) {
 
 /// The begin of any other poll.
 #[inline(never)]
-fn start_closely<'r>(
-    context: &Context<'_>,
-    record: &'r RecordRef,
-    slot: &'static Slot,
-    poll_flags: PollFlags,
-) -> Start<'r> {
+fn begin_closely(context: &Context<'_>, record: &Record) -> Begun {
+    let (slot, poll_flags) = (threads::slot(), record.poll_flags());
     let poll = record.next_poll();
     if poll_flags.needs_preparing() {
         prepare(record, slot, context);
@@ -208,27 +194,22 @@ fn start_closely<'r>(
     if demand::any_but_a_trace() {
         note_last(record, slot);
     }
-    let began = begin(record, slot, poll_flags);
+    let began = began(record, slot, poll_flags);
     let began = match Demand::Trace.is_on() {
         true => trace::poll_begin(record, slot, began),
         false => began,
     };
-    Start {
-        record,
-        slot,
-        poll,
-        began,
-        generation: record.generation(poll, poll_flags),
-        table: match poll_flags.is_top() {
-            true => &waker::WRITTEN_ONCE,
-            false => &waker::WRITTEN_OFTEN,
-        },
-    }
+    record.begin_poll(poll, slot.number(), began);
+    let table = match poll_flags.is_top() {
+        true => &waker::WRITTEN_ONCE,
+        false => &waker::WRITTEN_OFTEN,
+    };
+    Begun::new(record, record.generation(poll, poll_flags), table)
 }
 
 /// Prepares the first poll, and every poll of a `block_on` root or a nested future.
 fn prepare(
-    record: &RecordRef,
+    record: &Record,
     #[cfg_attr(not(feature = "rt"), expect(unused))] slot: &Slot,
     context: &Context<'_>,
 ) {
@@ -267,10 +248,11 @@ fn new_record(
         location,
         pc,
         parent,
-        labels,
     });
     let now = clock::ticks();
-    let record = super::start_here().then(|| RecordRef::new(kind, id, spawn, Some(meta), now))?;
+    let record =
+        super::start_here().then(|| RecordRef::new(kind, id, spawn, Some(meta), || now, || labels));
+    let record = record.flatten()?;
     trace::spawn(&record, now);
     Some(record)
 }
@@ -278,7 +260,7 @@ fn new_record(
 /// Records the previous poll, and the wait since then (or a part of a wait that continues).
 #[cold]
 #[inline(never)]
-fn note_last(record: &RecordRef, slot: &'static Slot) {
+fn note_last(record: &Record, slot: &'static Slot) {
     if demand::any_times() {
         timing::note_poll(record, slot);
     }
@@ -290,8 +272,8 @@ fn note_last(record: &RecordRef, slot: &'static Slot) {
     }
 }
 
-/// The begin of the poll.
-fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
+/// When the poll begins.
+fn began(record: &Record, slot: &Slot, poll_flags: PollFlags) -> Ticks {
     if poll_flags.is_top() {
         #[cfg(feature = "rt")]
         super::foreign::claim(slot, record);
@@ -306,7 +288,7 @@ fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
 
 #[cold]
 #[inline(never)]
-fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
+fn add_wait(record: &Record, wait: &EndedWait, weight: Weight) {
     let site = WaitSite {
         waits: wait.waits,
         around: record.waits_around(),
@@ -323,8 +305,11 @@ fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
 }
 
 impl<F> Drop for Instrumented<F> {
+    #[inline]
+    #[expect(unsafe_code, reason = "drops a field by hand")]
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
+        // SAFETY: only here, and the field is not used again.
+        if let Some(record) = unsafe { ManuallyDrop::take(&mut self.record) } {
             timing::note_end(record);
         }
     }

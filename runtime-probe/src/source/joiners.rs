@@ -12,6 +12,7 @@
 //! and each poll of a handle would cost time.
 
 use super::{foreign, waker};
+use crate::registry::task::Generation;
 use crate::sys::near_memory::{NearMemory, now};
 use crate::sys::{own_memory, own_thread};
 use std::cell::Cell;
@@ -118,7 +119,7 @@ impl WakerWords {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Joiner {
     pub(crate) record: usize,
-    pub(crate) generation: usize,
+    pub(crate) generation: Generation,
 }
 
 /// The waiter that the end of a task wakes.

@@ -1,7 +1,7 @@
 //! The labels in force: the future and the guard that set them, and the read by samples.
 //!
-//! A set is in force for a poll of a task, or for the thread outside of any poll. It is a word of the thread, together
-//! with the poll it belongs to. So a word that a guard left behind belongs to another poll, and has no effect. A
+//! A set is in force for a poll of a task, or for the thread outside of any poll. The thread has it, together with the
+//! poll it belongs to. So a set that a guard left behind belongs to another poll, and has no effect. A
 //! spawned task inherits the labels of its spawner, in its record; they are in force if its poll sets no others.
 //! Between two polls, the record has the set of the task's last registration.
 //!
@@ -16,20 +16,47 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, compiler_fence};
 use std::task::{Context, Poll};
 
 /// Whether any label was ever set.
 static ANY: AtomicBool = AtomicBool::new(false);
 
-thread_local! {
-    /// Upper 48 bits: the poll, 0 outside of any. Lower bits: the set, 0 for none. No destructor, so a signal handler
-    /// can read it for as long as the thread runs.
-    static IN_FORCE: Cell<u64> = const { Cell::new(0) };
+/// A set, and the poll for which it is in force; 0 outside of any.
+#[derive(Clone, Copy)]
+struct InForce {
+    poll: u64,
+    set: LabelSet,
 }
 
-fn pack(poll: usize, set: LabelSet) -> u64 {
-    (poll as u64) << 16 | u64::from(set.number())
+/// No poll.
+const CHANGING: u64 = 1;
+
+thread_local! {
+    /// No destructor, so a signal handler can read it for as long as the thread runs.
+    static POLL: Cell<u64> = const { Cell::new(0) };
+    static SET: Cell<LabelSet> = const { Cell::new(LabelSet::NONE) };
+}
+
+impl InForce {
+    /// This thread's. Async-signal-safe.
+    fn get() -> InForce {
+        let poll = POLL.with(Cell::get);
+        compiler_fence(Ordering::Acquire);
+        InForce {
+            poll,
+            set: SET.with(Cell::get),
+        }
+    }
+
+    fn put(self) {
+        // A signal handler on this thread that finds the poll finds its set.
+        POLL.with(|poll| poll.set(CHANGING));
+        compiler_fence(Ordering::Release);
+        SET.with(|set| set.set(self.set));
+        compiler_fence(Ordering::Release);
+        POLL.with(|poll| poll.set(self.poll));
+    }
 }
 
 /// The labels in force on this thread. Async-signal-safe.
@@ -44,28 +71,30 @@ pub(crate) fn current() -> LabelSet {
 #[inline(never)]
 fn of_this_thread() -> LabelSet {
     let (poll, record) = waker::under_way();
-    let word = IN_FORCE.with(Cell::get);
-    let set = LabelSet::of_number(word as u16);
-    match (set.is_none() || word != pack(poll, set), record) {
+    let in_force = InForce::get();
+    let set = in_force.set;
+    match (set.is_none() || in_force.poll != poll, record) {
         (false, _) => set,
         (true, Some(record)) => record.inherited_labels(),
         (true, None) => LabelSet::NONE,
     }
 }
 
-/// Puts a set in force. Returns the previous word, and the poll.
-fn enter(set: LabelSet) -> (u64, usize) {
+/// Puts a set in force. Returns the previous one, and the poll.
+fn enter(set: LabelSet) -> (InForce, u64) {
     let (poll, record) = waker::under_way();
     if let Some(record) = record {
         set_labels(record, set);
     }
-    (IN_FORCE.with(|word| word.replace(pack(poll, set))), poll)
+    let before = InForce::get();
+    InForce { poll, set }.put();
+    (before, poll)
 }
 
-/// Restores the previous word, in the same poll only.
-fn leave(before: u64, poll: usize) {
+/// Restores the previous set, in the same poll only.
+fn leave(before: InForce, poll: u64) {
     if waker::under_way().0 == poll {
-        IN_FORCE.with(|word| word.set(before));
+        before.put();
     }
 }
 
@@ -127,8 +156,8 @@ impl<F> fmt::Debug for Labeled<F> {
 
 /// Restores the labels at the end of a poll, also after a panic.
 struct Polling {
-    before: u64,
-    poll: usize,
+    before: InForce,
+    poll: u64,
 }
 
 impl Drop for Polling {
@@ -179,7 +208,7 @@ impl<F> Drop for Labeled<F> {
 /// creation.
 #[must_use = "the labels are in force for as long as this lives"]
 pub struct LabelScope {
-    before: Option<(u64, usize)>,
+    before: Option<(InForce, u64)>,
     /// Not `Send`: it belongs to its thread.
     _here: PhantomData<*const ()>,
 }

@@ -143,7 +143,6 @@ fn start_first() -> bool {
     if !off {
         environment::check();
         crate::clock::init();
-        crate::registry::polls::init();
         crate::stack::wait_set::WaitSet::init();
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         futex::install();
@@ -174,7 +173,6 @@ pub(crate) fn spawn_here() -> Spawn {
         location: Location::caller(),
         pc: crate::stack::anchor::pc(),
         parent: waker::current_task(),
-        labels: labels::current(),
     }
 }
 

@@ -5,10 +5,12 @@ use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::polls::Here;
-use crate::registry::task::{Kind, Record};
+use crate::registry::slab::{self, RecordRef};
+use crate::registry::task::Record;
 use crate::registry::threads::{self, Slot};
 use crate::tally::poll_times::{self, Finished};
 use crate::tally::task_times::{self, Noted, PollStart, SpawnSite, TASKS};
+use std::mem::ManuallyDrop;
 
 /// Records times at the begin of a poll of ours. Reads the clock, because the thread's last stamp may be older than its
 /// sleep.
@@ -31,7 +33,7 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
     }
     // Last: until the poll begins, a reader counts this delay twice, in the sum and in the current state.
     if Demand::ReadyTimes.is_on() {
-        record.add_delay(delay.unwrap_or(0));
+        slab::add_delay(record, delay.unwrap_or(0));
     }
 }
 
@@ -39,28 +41,35 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
 fn settle(record: &Record) -> Option<Ticks> {
     let recording = task_times::recording();
     let (polls, busy) = record.finished();
-    let length = Noted(record.noted()).since(recording, busy);
-    record.set_noted(Noted::new(recording, busy).0);
+    let length = Noted(slab::noted(record)).since(recording, busy);
+    slab::set_noted(record, Noted::new(recording, busy).0);
     length.filter(|_| polls > 0)
 }
 
-/// Ends a task and closes its record. Called once for each task, whether it returned, panicked or was dropped.
+/// Ends a task, closes its record and drops the wrapper's reference. Called once for each task, whether it returned,
+/// panicked or was dropped.
+///
+/// The reference is leaked if this panics, so that nothing has to be kept for that.
 #[inline(never)]
-pub(super) fn note_end(record: &Record) {
+pub(super) fn note_end(record: RecordRef) {
+    let record = ManuallyDrop::new(record);
     let slot = Here::get().slot();
-    if slot.has_reasons() || std::thread::panicking() {
-        return end_closely(record);
+    // A task that a poll has finished did not panic, and its record is closed before it is counted: see
+    // `note_foreign_end`.
+    if record.is_finished_task()
+        && !slot.has_reasons()
+        && let Some(ends) = record.site().ends()
+    {
+        leaves_tokio(slot);
+        ends.note_end(slot.number().0, record.poll());
+    } else {
+        end_closely(&record);
     }
-    let Some(known) = TASKS.known(site(record)) else {
-        return end_closely(record);
-    };
-    leaves_tokio(record, slot);
-    // Closed before it is counted: see `note_foreign_end`.
-    record.close();
-    known.note_end(slot.number().0, record.poll());
+    drop(ManuallyDrop::into_inner(record));
 }
 
-/// The same if something is switched on, in a panic, and for the first task of its site.
+/// The same if something is switched on, for a task that did not finish, for anything but a task, and for the first end of
+/// its site.
 #[cold]
 #[inline(never)]
 fn end_closely(record: &Record) {
@@ -68,6 +77,7 @@ fn end_closely(record: &Record) {
         note_last_poll(record);
     }
     end(record);
+    record.site().learn_ends();
 }
 
 fn note_last_poll(record: &Record) {
@@ -130,7 +140,7 @@ pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
     trace::dropped(record);
-    leaves_tokio(record, threads::slot());
+    leaves_tokio(threads::slot());
     // Closed before it is counted: a reader misses the task for a moment instead of counting it twice.
     record.close();
     TASKS.note_end(site(record), threads::current().0, record.poll(), false);
@@ -141,7 +151,9 @@ fn end(record: &Record) {
     let (polls, site) = (record.poll(), site(record));
     // If the task panicked, the thread's last stamp is the end of its poll. Otherwise the task belongs to a runtime
     // that a panic drops.
-    leaves_tokio(record, slot);
+    if record.is_listed_by_tokio() {
+        leaves_tokio(slot);
+    }
     let panicked =
         std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
     record.close();
@@ -150,18 +162,11 @@ fn end(record: &Record) {
 
 /// tokio will remove a task from its list soon, on this thread.
 #[inline(always)]
-fn leaves_tokio(record: &Record, slot: &Slot) {
-    if matches!(record.kind(), Kind::Task | Kind::Local | Kind::Foreign) {
-        let now = slot.now.load(Ordering::Relaxed);
-        slot.ended.store(now, Ordering::Relaxed);
-    }
+fn leaves_tokio(slot: &Slot) {
+    let now = slot.now.load(Ordering::Relaxed);
+    slot.ended.store(now, Ordering::Relaxed);
 }
 
-#[inline(always)]
 fn site(record: &Record) -> SpawnSite {
-    SpawnSite {
-        location: record.location(),
-        kind: record.kind_number(),
-        future: record.meta(),
-    }
+    record.site().tallied_as(record.kind_number())
 }

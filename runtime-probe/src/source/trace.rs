@@ -13,13 +13,13 @@ use super::regions;
 use super::waker;
 use crate::clock::{self, Ticks};
 use crate::demand::Demand;
-use crate::events::chunks::{Chunks, Entry, MOST_MORE, TRACE};
+use crate::events::chunks::{Chunks, Entry, MOST_MORE, MOST_PAYLOAD, TRACE};
 use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::registry::polls::Here;
 use crate::registry::sites::Site;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
+use crate::registry::task::{Kind, Record, TOLD_AT_ITS_END, View};
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 use crate::registry::threads::ThreadNumber;
 use crate::registry::threads::{self, Slot};
@@ -38,9 +38,9 @@ const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
 pub(super) const UNIT: Ticks = 1 << UNIT_SHIFT;
 
 /// A record's address without its lowest bits, which are 0.
-const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
+const RECORD_SHIFT: u32 = align_of::<Record>().trailing_zeros();
 /// A bit of the payload: the poll is inside of another one.
-const INSIDE: u64 = 1 << 43;
+const INSIDE: u64 = (MOST_PAYLOAD + 1) / 2;
 /// Interned values are aligned to words.
 const POINTER_SHIFT: u32 = 3;
 /// The bits of a set of labels lie above those of a pointer.
@@ -287,7 +287,7 @@ pub(super) fn spawn(record: &RecordRef, now: Ticks) {
 /// (id of a task, its spawn site with its labels).
 fn id_and_site(record: &Record) -> [u64; MOST_MORE] {
     let labels = u64::from(record.labels().number());
-    let site = pointer(site(record)) & BELOW_LABELS;
+    let site = pointer(Some(record.site())) & BELOW_LABELS;
     [record.id(), site | labels << LABELS_SHIFT]
 }
 
@@ -299,16 +299,6 @@ pub(super) fn labels(record: &Record, before: LabelSet, now: LabelSet) {
         let slot = threads::slot();
         said::labels(slot, clock::ticks(), name(record), before, now);
     }
-}
-
-fn site(record: &Record) -> Option<&'static Site> {
-    let spawn = record.location().map(|location| Spawn {
-        location,
-        pc: record.pc(),
-        parent: 0,
-        labels: LabelSet::NONE,
-    });
-    Site::intern(spawn, record.meta())
 }
 
 /// Writes the end of a task, finished or not.

@@ -3,7 +3,7 @@
 //! A leaf that has to wait clones the waker inside its own `poll`, on the task's stack. So `clone` runs where the task
 //! suspends, for every leaf, and captures the stack. `wake` runs on the thread that makes the task runnable.
 //!
-//! The data pointer is the record's address; its low bits hold the poll's generation. Each poll has another generation,
+//! The data pointer is the record's address, with the poll's generation in its free bits. Each poll has another generation,
 //! so `will_wake` is false for a waker that a leaf still holds: the leaf clones again, and every wait is seen. There is
 //! one vtable for each way in which a record's slot is written, so that a wake need not ask for it. Rejected: several
 //! vtables instead of generations. A leaf that was not polled once looked registered at the next poll, and a linker may
@@ -21,7 +21,7 @@ use crate::registry::locks::Who;
 use crate::registry::polls::{Here, PollFrame};
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{
-    GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking, Written,
+    Generation, Kind, Record, TOLD_AT_ITS_END, Waking, Written, waker_data,
 };
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
@@ -97,12 +97,12 @@ pub(crate) fn current_task() -> u64 {
     Here::get().innermost().record().id()
 }
 
-/// The poll under way on this thread, as a number below 2^48, and the task's record. The next 63 polls of the task have
-/// other numbers. 0 outside of any poll. Async-signal-safe.
+/// The poll under way on this thread, as [`PollFrame::mark`], and the task's record. 0 outside of any poll.
+/// Async-signal-safe.
 #[inline(always)]
-pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
+pub(super) fn under_way<'a>() -> (u64, Option<&'a Record>) {
     match Here::get().innermost().if_a_poll() {
-        Some(frame) => (frame.data(), Some(frame.record())),
+        Some(frame) => (frame.mark(), Some(frame.record())),
         None => (0, None),
     }
 }
@@ -242,35 +242,49 @@ pub(super) fn is_polling() -> bool {
     Here::get().innermost().if_a_poll().is_some()
 }
 
-/// A poll that is about to begin.
+/// The waker of a poll that has begun in its record. Two words, which a function returns in registers.
 #[derive(Clone, Copy)]
-pub(super) struct Start<'r> {
-    pub(super) record: &'r Record,
-    /// The thread's slot.
-    pub(super) slot: &'static Slot,
-    pub(super) poll: PollNumber,
-    pub(super) began: clock::Ticks,
-    /// The generation of the waker.
-    pub(super) generation: usize,
-    /// Its vtable: [`WRITTEN_ONCE`] or [`WRITTEN_OFTEN`], by the record.
-    pub(super) table: &'static RawWakerVTable,
+pub(super) struct Begun {
+    /// The record with the generation.
+    data: *const (),
+    table: &'static RawWakerVTable,
 }
 
-/// Runs a poll: calls `inner` with a waker of this record and generation. The record must have been prepared if it needs
-/// that. If `is_over`, the record is closed at once: until the future is dropped, it would be a task that nothing can
-/// wake.
+impl Begun {
+    /// `table` is [`WRITTEN_ONCE`] or [`WRITTEN_OFTEN`], by the record.
+    #[inline(always)]
+    pub(super) fn new(
+        record: &Record,
+        generation: Generation,
+        table: &'static RawWakerVTable,
+    ) -> Self {
+        // `map_addr` would take three instructions more.
+        let address = std::ptr::from_ref(record).expose_provenance();
+        let data = std::ptr::without_provenance(generation.with(address));
+        Begun { data, table }
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "records live for ever")]
+    pub(super) fn record<'a>(self) -> &'a Record {
+        // SAFETY: `new` has made the data of a record.
+        unsafe { Record::of_waker(self.data) }
+    }
+}
+
+/// Runs a poll of this record that has begun: calls `inner` with its waker. If `is_over`, the record is closed at once: until
+/// the future is dropped, it would be a task that nothing can wake.
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
-    start: Start<'_>,
+    record: &Record,
+    begun: Begun,
     inner: impl FnOnce(&mut Context<'_>) -> R,
     is_over: impl FnOnce(&R) -> bool,
 ) -> R {
-    let (record, slot) = (start.record, start.slot);
-    record.begin_poll(start.poll, slot.number(), start.began);
     let here = Here::get();
-    // SAFETY: the vtable is one of ours.
-    let frame = unsafe { PollFrame::new(record, start.generation, start.table, here) };
+    // SAFETY: the vtable is one of ours, and the data are of this record.
+    let frame = unsafe { PollFrame::new(record, begun.data, begun.table, here) };
     let entered = Entered::new(here, &frame);
     let result = inner(&mut Context::from_waker(&entered.0.waker));
     if is_over(&result) {
@@ -299,8 +313,9 @@ pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
     record.begin_poll(record.next_poll(), slot.number(), began);
     let _busy = slot.runs_a_closure();
     let here = Here::get();
-    // SAFETY: the vtable is one of ours.
-    let frame = unsafe { PollFrame::new(record, 0, &WRITTEN_ONCE, here) };
+    let begun = Begun::new(record, Generation::NONE, &WRITTEN_ONCE);
+    // SAFETY: the vtable is one of ours, and the data are of this record.
+    let frame = unsafe { PollFrame::new(record, begun.data, begun.table, here) };
     let _entered = Entered::new(here, &frame);
     let result = inner();
     record.close();
@@ -309,11 +324,11 @@ pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
 
 /// (address of the record, generation) of a waker's two words, if it is ours.
 #[cfg(feature = "rt")]
-pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize, usize)> {
+pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize, Generation)> {
     let is_ours = [&raw const WRITTEN_ONCE, &raw const WRITTEN_OFTEN]
         .iter()
         .any(|ours| ours.addr() == table);
-    is_ours.then_some((data & !(GENERATIONS - 1), data & (GENERATIONS - 1)))
+    is_ours.then(|| (waker_data::address(data), Generation::of(data)))
 }
 
 /// Of [`clone`], by how the slot is written.
@@ -326,22 +341,21 @@ static CLONE_FRAMES: [AnchorFrame; 2] = [AnchorFrame::new(), AnchorFrame::new()]
 unsafe fn clone<const WRITTEN: bool>(data: *const ()) -> RawWaker {
     // First: see `registry::polls`.
     let poll = Here::get().innermost();
-    // SAFETY: called through the vtable, so `data` is ours.
-    let record = unsafe { Record::of_waker(data) };
-    record.retain();
     if poll.data() == data.addr() {
+        let record = poll.record();
+        record.retain();
         let anchor = here!();
-        let repeats = record.last_waits().is_some_and(|last| {
-            // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
-            unsafe { template::repeats(&anchor, last) }
-        });
-        if repeats {
+        // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
+        if unsafe { template::repeats(&anchor, record.last_path()) } {
             record.repeat_waits();
         } else {
             let Anchor { pc, sp, fp } = anchor;
             // SAFETY: the same, and this function is still running while that one does.
             unsafe { register::<WRITTEN>(poll, pc, sp, fp) };
         }
+    } else {
+        // SAFETY: called through the vtable, so `data` is ours.
+        unsafe { Record::of_waker(data) }.retain();
     }
     RawWaker::new(data, table::<WRITTEN>())
 }
@@ -393,12 +407,12 @@ unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, 
 unsafe fn wake<const WRITTEN: bool>(data: *const ()) {
     // First: see `registry::polls`.
     let here = Here::get();
-    // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`. The slot is written as the
-    // vtable says.
+    // SAFETY: called through the vtable, which owns a reference. It is dropped at the end; if the task's waker panics, it is
+    // leaked, so that nothing has to be kept for that. The slot is written as the vtable says.
     unsafe {
-        let record = RecordRef::from_raw(Record::of_waker(data));
-        note_wake(here, &record, data, true);
+        let record = note_wake(here, data, true);
         record.wake_by_waker(written::<WRITTEN>());
+        drop(RecordRef::from_raw(record));
     }
 }
 
@@ -407,11 +421,7 @@ unsafe fn wake_by_ref<const WRITTEN: bool>(data: *const ()) {
     let here = Here::get();
     // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
     // was polled. The slot is written as the vtable says.
-    unsafe {
-        let record = Record::of_waker(data);
-        note_wake(here, record, data, false);
-        record.wake_by_waker(written::<WRITTEN>());
-    }
+    unsafe { note_wake(here, data, false).wake_by_waker(written::<WRITTEN>()) };
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
@@ -420,22 +430,39 @@ unsafe fn drop_waker(data: *const ()) {
     drop(unsafe { RecordRef::from_raw(Record::of_waker(data)) });
 }
 
+/// Records a wake. Returns the record.
+///
+/// # Safety
+/// `data` is that of a waker of ours.
 #[inline(always)]
-fn note_wake(here: &Here, record: &Record, data: *const (), consumed: bool) {
+#[expect(unsafe_code, reason = "a waker's data")]
+unsafe fn note_wake<'a>(here: &Here, data: *const (), consumed: bool) -> &'a Record {
     let poll = here.innermost();
-    let distance = poll.data() ^ data.addr();
+    if poll.data() == data.addr() {
+        // The task wakes itself. It becomes runnable at the end of that poll, which has a timestamp anyway.
+        let record = poll.record();
+        let by = record.id();
+        if by == 0 {
+            note_wake_closely(record, consumed, Through::ThisPoll);
+        } else if let Some(phase) = record.phase_to_wake() {
+            record.note_first_wake(phase, consumed, 0, by, true);
+        }
+        return record;
+    }
+    // SAFETY: by this function's own contract.
+    let record = unsafe { Record::of_waker(data) };
     let waking = poll.record();
     let by = waking.id();
-    // Wakers of one record differ by less than the number of generations. Outside of any poll the id is 0.
-    if distance.wrapping_sub(1) < GENERATIONS - 1 || by == 0 {
-        return note_wake_closely(record, data, consumed);
+    // Outside of any poll the id is 0. A waker of this task is one of another poll.
+    if std::ptr::eq(waking, record) || by == 0 {
+        note_wake_closely(record, consumed, Through::AnotherPoll);
+        return record;
     }
     let Some(phase) = record.phase_to_wake() else {
-        return;
+        return record;
     };
     if phase.is_polling() {
-        // The task becomes runnable at the end of that poll, which has a timestamp anyway.
-        record.note_first_wake(phase, consumed, 0, by, distance == 0);
+        record.note_first_wake(phase, consumed, 0, by, false);
     } else if !here.slot().has_reasons() {
         // Inside a poll, the thread's last stamp (the begin of that poll) is used: the clock costs more than the rest
         // of a wake. It is read only if a profile needs the time of the wait.
@@ -446,28 +473,38 @@ fn note_wake(here: &Here, record: &Record, data: *const (), consumed: bool) {
         record.note_first_wake(phase, consumed, at, by, false);
         trace::plain_wake(here, record, here.slot(), at);
     } else {
-        note_wake_closely(record, data, consumed);
+        note_wake_closely(record, consumed, Through::AnotherPoll);
     }
+    record
+}
+
+/// The poll that a waker is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Through {
+    /// The innermost one on this thread.
+    ThisPoll,
+    /// Of another task, or an earlier one.
+    AnotherPoll,
 }
 
 /// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an
 /// id; through a waker of an older generation.
 #[cold]
 #[inline(never)]
-fn note_wake_closely(record: &Record, data: *const (), consumed: bool) {
+fn note_wake_closely(record: &Record, consumed: bool, through: Through) {
     let here = Here::get();
     let Some(poll) = here.innermost().if_a_poll() else {
         return note_wake_elsewhere(record, None, consumed);
     };
     let slot = here.slot();
-    let distance = poll.data() ^ data.addr();
-    if distance.wrapping_sub(1) < GENERATIONS - 1 {
+    let waking = poll.record();
+    let by_itself = std::ptr::eq(waking, record);
+    if by_itself && through == Through::AnotherPoll {
         record.note_stale_self_wake();
     }
     let Some(phase) = record.phase_to_wake() else {
         return;
     };
-    let waking = poll.record();
     if !phase.is_polling() && waking.kind() == Kind::Blocking {
         return note_wake_elsewhere(record, Some(poll), consumed);
     }
@@ -480,7 +517,6 @@ fn note_wake_closely(record: &Record, data: *const (), consumed: bool) {
         false if demand::any() => clock::ticks(),
         false => slot.now.load(Ordering::Relaxed),
     };
-    let by_itself = phase.is_polling() && distance < GENERATIONS;
     record.note_first_wake(phase, consumed, at, by.pack(), by_itself);
     if !phase.is_polling() && demand::any() {
         trace::wake(record, slot, at);

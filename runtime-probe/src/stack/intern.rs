@@ -66,15 +66,6 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         })
     }
 
-    /// The value with this `hash` for which `same` is true, if there is one.
-    #[cfg(not(probe_loom))]
-    #[inline(always)]
-    pub(crate) fn known(&self, hash: u64, same: impl Fn(&T) -> bool) -> Option<&'static T> {
-        // Acquire: as in `intern`.
-        let head = self.buckets[(hash as usize) % B].load(Ordering::Acquire);
-        find(head, std::ptr::null_mut(), hash, &same)
-    }
-
     /// The value with this `hash` for which `same` is true. If there is none, it is made by `make`; `None` if the table
     /// is full. `make` is called without any lock, and its value is dropped if another thread was faster.
     #[inline(always)]

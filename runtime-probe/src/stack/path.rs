@@ -33,6 +33,8 @@ pub(crate) struct Path {
     /// slot. Most of the shorter paths have no further ones.
     first: [(usize, usize); 4],
     further: Box<[[(usize, usize); 4]]>,
+    /// Whether there are no further ones: a comparison with memory instead of a load.
+    is_short: bool,
     /// The anchor's instruction. Compilers may copy the capturing function, and a copy's frame may have another size.
     pub(super) anchor: usize,
     /// The distance from the anchor's stack pointer to the root.
@@ -73,6 +75,7 @@ impl Path {
         PATHS.intern(hash, same, || Path {
             first: four(first),
             further: further.chunks(4).map(four).collect(),
+            is_short: further.is_empty(),
             anchor: anchor.pc,
             depth,
             is_fixed,
@@ -115,6 +118,9 @@ impl Path {
         };
         if !are_there(&self.first) {
             return false;
+        }
+        if self.is_short {
+            return true;
         }
         for slots in &self.further {
             if !are_there(slots) {

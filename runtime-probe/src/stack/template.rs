@@ -15,7 +15,7 @@ use super::path::Path;
 use super::raw::{End, FutureMeta, RawStack};
 use super::signature;
 use super::unwind::{self, Slot};
-use super::wait_set::WaitSet;
+use super::wait_set::{OnlyPath, WaitSet};
 use crate::primitive::{AtomicU64, Ordering};
 use std::cell::{Cell, UnsafeCell};
 use std::iter;
@@ -200,14 +200,14 @@ fn capturer() -> Option<*mut Capturer> {
     }
 }
 
-/// Whether the current registration repeats the only one of `last`, by a path of fixed frames.
+/// Whether the current registration repeats the one that `last` leads to, by a path of fixed frames.
 ///
 /// # Safety
 /// As for [`capture`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes its own contract on")]
-pub(crate) unsafe fn repeats(anchor: &Anchor, last: &WaitSet) -> bool {
-    let is_taken = last.fixed_path(anchor.pc).is_some_and(|path| {
+pub(crate) unsafe fn repeats(anchor: &Anchor, last: &OnlyPath) -> bool {
+    let is_taken = last.fixed(anchor.pc).is_some_and(|path| {
         // SAFETY: the caller took the anchor, at the path's instruction.
         unsafe { path.words_match(anchor) }
     });

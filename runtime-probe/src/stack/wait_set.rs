@@ -22,10 +22,26 @@ pub(crate) fn table_sizes() -> (usize, usize, u64) {
     (raw::count(), SETS.len(), raw::lost())
 }
 
+/// The path to the only registration of a set: what the next poll is compared with.
+#[derive(Debug)]
+pub(crate) struct OnlyPath {
+    /// Null until it is known.
+    path: AtomicPtr<Path>,
+    /// The instruction at which it begins; the complement if the path is not fixed.
+    start: AtomicUsize,
+}
+
+/// In a task's record, in place of the path of a set if there is none. So a registration compares without asking for that.
+static NO_PATH: OnlyPath = OnlyPath::unknown();
+
 /// The stacks of the registrations of one poll. It is a list that shares its beginning with other lists, so the task's
 /// record needs only one pointer.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct WaitSet {
+    /// The path to the last registration, once it is known. Only in sets of one: see [`OnlyPath::fixed`]. MUST be first, as
+    /// records have its address. Otherwise they read another field.
+    only: OnlyPath,
     /// The earlier registrations of the same poll.
     pub(crate) earlier: Option<&'static WaitSet>,
     /// The stack of the last registration.
@@ -36,13 +52,77 @@ pub(crate) struct WaitSet {
     pub(crate) overflowed: bool,
     /// Whether later polls begin with this list: see [`WaitSet::carried`].
     carried: bool,
-    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::fixed_path`].
-    path: AtomicPtr<Path>,
-    /// The instruction at which it begins; the complement if the path is not fixed.
-    start: AtomicUsize,
+}
+
+impl OnlyPath {
+    const fn unknown() -> Self {
+        OnlyPath {
+            path: AtomicPtr::new(std::ptr::null_mut()),
+            start: AtomicUsize::new(NOWHERE),
+        }
+    }
+
+    /// The path to the only registration of the set, if it is fixed and begins at the instruction `anchor`. The task's next
+    /// poll most likely takes it again.
+    #[inline(always)]
+    pub(crate) fn fixed(&self, anchor: usize) -> Option<&'static Path> {
+        self.from(anchor)
+    }
+
+    /// The same if it is not fixed.
+    fn loose(&self, anchor: usize) -> Option<&'static Path> {
+        self.from(!anchor)
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
+    fn from(&self, start: usize) -> Option<&'static Path> {
+        // Acquire: pairs with the Release in `set_path`.
+        if self.start.load(Ordering::Acquire) != start {
+            return None;
+        }
+        // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
+        Some(unsafe { &*self.path.load(Ordering::Relaxed) })
+    }
 }
 
 impl WaitSet {
+    /// The word of a task's record for no set.
+    pub(crate) const NO_WORD: *mut OnlyPath = (&raw const NO_PATH).cast_mut();
+
+    /// The word for a task's record.
+    #[inline(always)]
+    pub(crate) fn word(set: Option<&'static WaitSet>) -> *mut OnlyPath {
+        set.map_or(WaitSet::NO_WORD, |set| {
+            std::ptr::from_ref(set).cast_mut().cast()
+        })
+    }
+
+    /// The set of a word that [`WaitSet::word`] made.
+    ///
+    /// # Safety
+    /// It is such a word.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "makes a reference of a word")]
+    pub(crate) unsafe fn of_word(word: *const OnlyPath) -> Option<&'static WaitSet> {
+        match std::ptr::eq(word, WaitSet::NO_WORD) {
+            true => None,
+            // SAFETY: the pointer was made of a reference to a set, which is interned and lives for ever.
+            false => Some(unsafe { &*word.cast::<WaitSet>() }),
+        }
+    }
+
+    /// The path in such a word.
+    ///
+    /// # Safety
+    /// As for [`WaitSet::of_word`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "makes a reference of a word")]
+    pub(crate) unsafe fn path_of_word(word: *const OnlyPath) -> &'static OnlyPath {
+        // SAFETY: [`NO_PATH`], or a set, which has it first and lives for ever.
+        unsafe { &*word }
+    }
+
     /// `earlier` and then `last`. `None` if the table is full.
     pub(crate) fn push(
         earlier: Option<&'static WaitSet>,
@@ -64,8 +144,7 @@ impl WaitSet {
             len: earlier.map_or(0, |set| set.len) + 1,
             overflowed,
             carried: false,
-            path: AtomicPtr::new(std::ptr::null_mut()),
-            start: AtomicUsize::new(NOWHERE),
+            only: OnlyPath::unknown(),
         }
         .intern()
     }
@@ -112,34 +191,20 @@ impl WaitSet {
                     len: self.len,
                     overflowed: self.overflowed,
                     carried: true,
-                    path: AtomicPtr::new(std::ptr::null_mut()),
-                    start: AtomicUsize::new(NOWHERE),
+                    only: OnlyPath::unknown(),
                 }
                 .intern()
             })
     }
 
-    /// The path to the only registration of the set, if it is fixed and begins at the instruction `anchor`. The task's next
-    /// poll most likely takes it again.
-    #[inline(always)]
+    /// [`OnlyPath::fixed`] of this set.
     pub(crate) fn fixed_path(&self, anchor: usize) -> Option<&'static Path> {
-        self.path_from(anchor)
+        self.only.fixed(anchor)
     }
 
-    /// The same if it is not fixed.
+    /// The path to the only registration of the set, if it is not fixed and begins at the instruction `anchor`.
     pub(crate) fn loose_path(&self, anchor: usize) -> Option<&'static Path> {
-        self.path_from(!anchor)
-    }
-
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
-    fn path_from(&self, start: usize) -> Option<&'static Path> {
-        // Acquire: pairs with the Release in `set_path`.
-        if self.start.load(Ordering::Acquire) != start {
-            return None;
-        }
-        // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
-        Some(unsafe { &*self.path.load(Ordering::Relaxed) })
+        self.only.loose(anchor)
     }
 
     /// Sets the path, unless there is one. Does nothing if the path does not lead to the set's only stack.
@@ -148,7 +213,7 @@ impl WaitSet {
             return;
         }
         let new = std::ptr::from_ref(path).cast_mut();
-        let set = self.path.compare_exchange(
+        let set = self.only.path.compare_exchange(
             std::ptr::null_mut(),
             new,
             Ordering::Relaxed,
@@ -161,7 +226,7 @@ impl WaitSet {
                 false => !path.anchor,
             };
             // Release: a thread that loads this sees the path.
-            self.start.store(start, Ordering::Release);
+            self.only.start.store(start, Ordering::Release);
         }
     }
 

@@ -164,7 +164,8 @@ impl TaskTimes {
         }
     }
 
-    fn entry(&self, site: SpawnSite) -> &Entry {
+    /// The sums of a site; of all further ones, if there is no room for it.
+    pub(crate) fn entry(&self, site: SpawnSite) -> &Entry {
         self.sites
             .intern(
                 site.hash(),
@@ -182,13 +183,6 @@ impl TaskTimes {
             let ends = &entry.ends[thread as usize % GROUPS];
             ends.panicked.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// The entry of a site, if there is one.
-    #[inline(always)]
-    pub(crate) fn known(&self, site: SpawnSite) -> Option<&Entry> {
-        self.sites
-            .known(site.hash(), |entry| entry.site.key() == site.key())
     }
 
     /// Counts the times of a poll that begins, or of a task that ended.

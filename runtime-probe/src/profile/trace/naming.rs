@@ -41,7 +41,11 @@ pub(super) struct SpawnedAt {
 impl From<Option<&'static Site>> for SpawnedAt {
     fn from(site: Option<&'static Site>) -> Self {
         site.map_or_else(SpawnedAt::default, |site| SpawnedAt {
-            spawn: site.spawn,
+            spawn: site.location.map(|location| Spawn {
+                location,
+                pc: site.pc,
+                parent: 0,
+            }),
             meta: site.meta,
         })
     }

@@ -51,7 +51,6 @@ pub(super) fn site(view: &View) -> SpawnedAt {
             location,
             pc: view.pc,
             parent: 0,
-            labels: LabelSet::NONE,
         }),
         meta: view.meta,
     }

@@ -1,7 +1,7 @@
 //! The word of flags in a record: the kind of the task, its runtime and name, and the state of its waker slot.
 
 use super::{Kind, Record};
-use crate::primitive::Ordering;
+use crate::primitive::{self, Ordering};
 use crate::registry::names::NameNumber;
 #[cfg(any(feature = "rt", probe_loom))]
 use crate::registry::runtimes::RuntimeNumber;
@@ -9,13 +9,17 @@ use crate::registry::wake_slot::Written;
 
 pub(super) const FROZEN: u64 = 1 << 8;
 
-pub(super) const CLOSED: u64 = 1 << 9;
+/// The task has not ended. Its future has, if wakers may exist without this.
+pub(super) const OPEN: u64 = 1 << 9;
 
 /// The slot is [`Written::Often`].
 pub(super) const OFTEN: u64 = 1 << 10;
 
 /// The slot was not written yet.
 pub(super) const UNPREPARED: u64 = 1 << 11;
+
+/// It is no task in tokio's list of tasks.
+pub(super) const UNLISTED: u64 = 1 << 12;
 
 /// Low bits of `flags`: the kind.
 pub(super) const KIND: u64 = 0xff;
@@ -95,10 +99,30 @@ impl Record {
         Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task)
     }
 
-    /// The flags for the poll that is about to begin.
+    /// The flags for the poll that is about to begin. Only the poller.
     #[inline(always)]
     pub(crate) fn poll_flags(&self) -> PollFlags {
-        PollFlags(self.flags.load(Ordering::Relaxed))
+        PollFlags(self.own_flags())
+    }
+
+    /// The flags, for the only thread that may write them now: the one that polls the task or drops its wrapper.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a word that no other thread writes")]
+    fn own_flags(&self) -> u64 {
+        // SAFETY: no other thread writes them.
+        unsafe { primitive::read_own(&self.flags) }
+    }
+
+    /// Whether a poll has finished a task that is in tokio's list of tasks. Only the thread that drops the wrapper.
+    #[inline(always)]
+    pub(crate) fn is_finished_task(&self) -> bool {
+        self.own_flags() & (UNLISTED | OPEN) == 0
+    }
+
+    /// Whether it is a task in tokio's list of tasks.
+    #[inline(always)]
+    pub(crate) fn is_listed_by_tokio(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & UNLISTED == 0
     }
 
     #[inline(always)]
@@ -121,13 +145,13 @@ impl Record {
     pub(crate) fn close(&self) {
         // Only the poller writes flags, and the thread that drops the task is the only one that could poll it.
         let flags = self.flags.load(Ordering::Relaxed);
-        self.flags.store(flags | CLOSED, Ordering::Relaxed);
+        self.flags.store(flags & !OPEN, Ordering::Relaxed);
     }
 
     /// The kind of the task and its runtime, also if its future has returned; `None` for a free record.
     #[cfg(feature = "rt")]
     pub(crate) fn owner(&self) -> Option<(Kind, RuntimeNumber)> {
-        let version = self.version.load(Ordering::Acquire);
+        let version = self.version(Ordering::Acquire);
         let flags = self.flags.load(Ordering::Relaxed);
         let kind = Kind::of((flags & KIND) as u8)?;
         let runtime = RuntimeNumber((flags >> RUNTIME_SHIFT) as u16);

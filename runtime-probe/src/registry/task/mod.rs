@@ -6,25 +6,33 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch`, the upper bits of `pc` and `location` | the polling thread | during or around a poll |
-//! | `woken`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
+//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `marks`, `flags`, and `next` of a nested future | the polling thread | during or around a poll |
+//! | `woken`, `woken_among`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
+//! [`Record::open`] does not write `wake_at`, `woken_by`, `woken_among`, `waits_poll` and `worker`: until the first wake, wait or poll of
+//! its task a record has them of its former owner, and a reader MUST know from `woken`, `waits` and `phase` that they are not valid.
+//!
 //! Invariants:
-//! 1. `version` is odd while the record is a task's and even while it is free. MUST change before any other field is
-//!    written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^31 owners: no reader pauses for
-//!    that long.
+//! 1. The version, the lower bits of `refs`, is odd while the record is a task's and even while it is free. MUST change before any
+//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^29 owners: no reader
+//!    pauses for that long.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
-//! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable. Two
-//!    wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading the
-//!    number and storing it may overwrite a newer stamp; the task is then shown as waiting until its next poll.
+//! 3. A wake stores the lower half of the phase in `woken`, and so which poll it follows. That of the current poll and not polling
+//!    means runnable. Every poll of a task follows a wake. Of a future that is polled without one, wakes of long ago are
+//!    forgotten, so that half a number is enough. Two wakers may race for the stamp; both are right to within nanoseconds. A
+//!    waker that is delayed between reading the number and storing it may overwrite a newer stamp; the task is then shown as
+//!    waiting until its next poll.
 //! 4. The record is returned when the count in `refs` falls to 0: the wrapper holds a reference, and so does each of
-//!    our wakers. The upper half of `refs` is the version. A reader that takes a reference MUST compare both at once.
-//!    Otherwise it may increment the count of the next owner, who still counts with plain stores, and a count is lost.
+//!    our wakers. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
+//!    the next owner, who still counts with plain stores, and a count is lost.
 //!
-//! In reading order: [`flags`], [`labels`], [`references`], [`phase`], [`waking`], [`waits`], [`view`].
+//! The words are in the order of their use: those that are written once or seldom are first and last, so that no two
+//! neighbouring records have words in one cache line that different threads write often.
+//!
+//! In reading order: [`flags`], [`labels`], [`references`], [`waker_data`], [`phase`], [`waking`], [`waits`], [`view`].
 
 mod flags;
 mod labels;
@@ -32,25 +40,28 @@ mod phase;
 mod references;
 mod view;
 mod waits;
+pub(crate) mod waker_data;
 mod waking;
 
+use super::sites::Site;
 use super::wake_slot::WakeSlot;
 pub(crate) use super::wake_slot::Written;
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::stack::raw::FutureMeta;
-use crate::stack::wait_set::WaitSet;
+use crate::stack::wait_set::{OnlyPath, WaitSet};
 pub(crate) use flags::PollFlags;
-use flags::{OFTEN, UNPREPARED};
+use flags::{OFTEN, OPEN, UNLISTED, UNPREPARED};
 use phase::IDLE;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
-use references::counted;
+use references::{FREE, after, counted};
 use std::panic::Location;
 #[cfg(feature = "rt")]
 pub(crate) use view::TokioTask;
 pub(crate) use view::View;
-pub(crate) use waking::{EndedWait, GENERATIONS, Waking};
+pub(crate) use waker_data::Generation;
+pub(crate) use waking::{EndedWait, Waking};
 
 /// The kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,81 +112,74 @@ pub(crate) struct Spawn {
     pub(crate) pc: usize,
     /// The task that spawned it; 0 for none.
     pub(crate) parent: u64,
-    /// The labels in force at the spawn.
-    pub(crate) labels: LabelSet,
+}
+
+/// What [`Record::open`] writes of a spawn.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::registry) struct Opened {
+    pub(in crate::registry) site: &'static Site,
+    /// The task that spawned it; 0 for none.
+    pub(in crate::registry) parent: u64,
 }
 
 /// A task's record.
-#[repr(C, align(64))]
+#[repr(C)]
+#[cfg_attr(target_pointer_width = "64", repr(align(16)))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(64)))]
 pub(crate) struct Record {
-    refs: AtomicU64,
+    /// Of a free record: the next magazine, as an address.
+    parent: AtomicU64,
+    site: AtomicPtr<Site>,
+    spawned: AtomicU64,
     slot: WakeSlot,
-    phase: AtomicU64,
-    since: AtomicU64,
-    wake_at: AtomicU64,
-    woken: AtomicU64,
-    // Second cache line: written by the poller, except `woken_by`.
-    waits: AtomicPtr<WaitSet>,
+    id: AtomicU64,
+    flags: AtomicU64,
+    waits: AtomicPtr<OnlyPath>,
     busy: AtomicU64,
-    delay: AtomicU64,
     /// The mark of the poll that `waits` belongs to, see [`waits`].
     waits_poll: AtomicU32,
-    version: AtomicU32,
-    /// Above the bits of [`waking::GENERATION`]: the number of polls in which the task woke itself. In these bits: the
-    /// generation at which it was frozen.
-    self_wakes: AtomicU32,
-    /// The last poll in which the task woke itself through a waker of an older generation, and how many such polls
-    /// there were in a row.
-    stale_wakes: AtomicU32,
     /// The thread of the last poll, and a mark outside of polls.
     worker: AtomicU32,
-    _unused: AtomicU32,
-    flags: AtomicU64,
-    id: AtomicU64,
+    since: AtomicU64,
+    phase: AtomicU64,
+    refs: AtomicU64,
+    /// Lower half of the phase at the last wake; 0 before the first one.
+    woken: AtomicU32,
+    /// How many wakers there were at that wake; 0 if it did not consume its waker.
+    woken_among: AtomicU32,
+    wake_at: AtomicU64,
     woken_by: AtomicU64,
-    // Third cache line: written once.
-    parent: AtomicU64,
-    /// `location` and `pc` also have label sets, see [`labels`].
-    location: AtomicPtr<Location<'static>>,
-    pc: AtomicUsize,
-    meta: AtomicPtr<FutureMeta>,
-    spawned: AtomicU64,
+    /// The labels in force; see [`waking`] for the others.
+    marks: AtomicU64,
     /// Of a free record: the next one of its list. Of a nested future: the record around it. Of a local task: the
-    /// number of its `LocalSet`, as an address. Of a closure: the address of tokio's task.
+    /// number of its `LocalSet`, as an address. Of a closure: the address of tokio's task. Above: the labels of the
+    /// spawner, see [`labels`].
     pub(in crate::registry) next: AtomicPtr<Record>,
-    /// Of a free record: the next list. Of a task: the word of [`Record::set_noted`], if it was set.
-    pub(in crate::registry) next_batch: AtomicPtr<Record>,
 }
 
 /// A free record. A macro, because loom's types have no const constructors.
 macro_rules! free {
     () => {
         Record {
-            refs: AtomicU64::new(0),
-            slot: WakeSlot::new(),
-            phase: AtomicU64::new(0),
-            since: AtomicU64::new(0),
-            wake_at: AtomicU64::new(0),
-            woken: AtomicU64::new(0),
-            waits: AtomicPtr::new(std::ptr::null_mut()),
-            busy: AtomicU64::new(0),
-            delay: AtomicU64::new(0),
-            waits_poll: AtomicU32::new(0),
-            version: AtomicU32::new(0),
-            self_wakes: AtomicU32::new(0),
-            stale_wakes: AtomicU32::new(0),
-            worker: AtomicU32::new(IDLE),
-            _unused: AtomicU32::new(0),
-            flags: AtomicU64::new(0),
-            id: AtomicU64::new(0),
-            woken_by: AtomicU64::new(0),
             parent: AtomicU64::new(0),
-            location: AtomicPtr::new(std::ptr::null_mut()),
-            pc: AtomicUsize::new(0),
-            meta: AtomicPtr::new(std::ptr::null_mut()),
+            site: AtomicPtr::new(std::ptr::from_ref(Site::NOWHERE).cast_mut()),
             spawned: AtomicU64::new(0),
+            slot: WakeSlot::new(),
+            id: AtomicU64::new(0),
+            flags: AtomicU64::new(0),
+            waits: AtomicPtr::new(WaitSet::NO_WORD),
+            busy: AtomicU64::new(0),
+            waits_poll: AtomicU32::new(0),
+            worker: AtomicU32::new(IDLE),
+            since: AtomicU64::new(0),
+            phase: AtomicU64::new(0),
+            refs: AtomicU64::new(FREE),
+            woken: AtomicU32::new(0),
+            woken_among: AtomicU32::new(0),
+            wake_at: AtomicU64::new(0),
+            woken_by: AtomicU64::new(0),
+            marks: AtomicU64::new(0),
             next: AtomicPtr::new(std::ptr::null_mut()),
-            next_batch: AtomicPtr::new(std::ptr::null_mut()),
         }
     };
 }
@@ -198,66 +202,64 @@ impl Record {
     #[inline(always)]
     #[expect(unsafe_code, reason = "records live for ever")]
     pub(crate) unsafe fn of_waker<'a>(data: *const ()) -> &'a Record {
-        let record = std::ptr::with_exposed_provenance(data.addr() & !(GENERATIONS - 1));
+        let record = std::ptr::with_exposed_provenance(waker_data::address(data.addr()));
         // SAFETY: without the generation it is the address of a record, and records live for ever.
         unsafe { &*record }
     }
 
     /// Makes a free record that of a task, with one reference.
+    ///
+    /// `labels` are those in force at the spawn. Asked for here, so that nothing is kept for the usual case of none.
     #[inline(always)]
     pub(in crate::registry) fn open(
         &self,
         kind: Kind,
         id: u64,
-        spawn: Option<Spawn>,
-        meta: Option<&'static FutureMeta>,
+        spawn: Opened,
         now: Ticks,
+        labels: impl FnOnce() -> LabelSet,
     ) {
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
         // Readers must see the even version, which another thread may have written, before any field of this owner.
         fence(Ordering::Release);
-        let version = self.version.load(Ordering::Relaxed);
+        let version = self.version(Ordering::Relaxed);
         debug_assert!(version.is_multiple_of(2));
-        set(&self.refs, counted(version.wrapping_add(1), 1));
         self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.phase, 0);
         set(&self.since, now);
-        set(&self.wake_at, now);
-        set(&self.woken, 0);
-        self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
-        self.waits_poll.store(0, Ordering::Relaxed);
+        self.woken.store(0, Ordering::Relaxed);
+        self.waits.store(WaitSet::NO_WORD, Ordering::Relaxed);
         set(&self.busy, 0);
-        set(&self.delay, 0);
-        self.self_wakes.store(0, Ordering::Relaxed);
-        self.stale_wakes.store(0, Ordering::Relaxed);
-        self.worker.store(IDLE, Ordering::Relaxed);
-        let often = if kind.written() == Written::Often {
-            OFTEN
-        } else {
-            0
+        set(&self.marks, 0);
+        let often = match kind.written() {
+            Written::Often => {
+                // Wakes of these are forgotten, so that `woken` does not tell whether there was one.
+                set(&self.wake_at, now);
+                set(&self.woken_by, 0);
+                OFTEN
+            }
+            Written::Once => 0,
         };
-        self.flags
-            .store(kind as u64 | often | UNPREPARED, Ordering::Relaxed);
-        set(&self.id, id);
-        set(&self.woken_by, 0);
-        let (parent, location, pc) = match spawn {
-            Some(spawn) => (spawn.parent, std::ptr::from_ref(spawn.location), spawn.pc),
-            None => (0, std::ptr::null(), 0),
+        let unlisted = match kind {
+            Kind::Task | Kind::Local | Kind::Foreign => 0,
+            Kind::BlockOn | Kind::Nested | Kind::Blocking => UNLISTED,
         };
-        set(&self.parent, parent);
-        self.location.store(location.cast_mut(), Ordering::Relaxed);
-        self.pc.store(labels::address_of(pc), Ordering::Relaxed);
-        if let Some(spawn) = spawn.filter(|spawn| spawn.labels.number() != 0) {
-            self.inherit(spawn.labels);
-        }
-        self.meta.store(
-            meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(),
-            Ordering::Relaxed,
+        set(
+            &self.flags,
+            kind as u64 | often | unlisted | OPEN | UNPREPARED,
         );
+        set(&self.id, id);
+        set(&self.parent, spawn.parent);
+        let site = std::ptr::from_ref(spawn.site);
+        self.site.store(site.cast_mut(), Ordering::Relaxed);
         set(&self.spawned, now);
+        let labels = labels();
+        if labels.number() != 0 {
+            self.inherit(labels);
+        }
         // Release: a reader that sees the odd version sees the fields above.
-        self.version
-            .store(version.wrapping_add(1), Ordering::Release);
+        self.refs
+            .store(counted(after(version), 1), Ordering::Release);
     }
 
     /// Ends the use of the record by its task. The last reference is gone.
@@ -265,9 +267,7 @@ impl Record {
     pub(in crate::registry) fn shut(&self) {
         // SAFETY: no reference is left, so there is no waker of ours and no poller.
         unsafe { self.slot.clear() };
-        let version = self.version.load(Ordering::Relaxed);
-        self.version
-            .store(version.wrapping_add(1), Ordering::Relaxed);
+        self.end_version();
         // The next owner's writes come after the even version.
         fence(Ordering::Release);
     }
@@ -291,55 +291,57 @@ impl Record {
         self.spawned.load(Ordering::Relaxed)
     }
 
-    /// Keeps a word for the begin of the next poll. Only the poller, between two polls.
-    pub(crate) fn set_noted(&self, noted: u64) {
-        // A number in place of a pointer: no reader follows it while the record is a task's. With 32-bit pointers, it
-        // matches no recording.
-        let word = std::ptr::without_provenance_mut(noted as usize);
-        self.next_batch.store(word, Ordering::Relaxed);
-    }
-
-    /// The word of [`Record::set_noted`], or an arbitrary one if it was not set.
-    pub(crate) fn noted(&self) -> u64 {
-        self.next_batch.load(Ordering::Relaxed).addr() as u64
+    /// The spawn site, with the type of the future.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned site")]
+    pub(crate) fn site(&self) -> &'static Site {
+        // SAFETY: [`Site::NOWHERE`] or an interned site, which lives for ever.
+        unsafe { &*self.site.load(Ordering::Relaxed) }
     }
 
     /// The spawn location.
-    #[expect(unsafe_code, reason = "reads a pointer to a location")]
     pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
-        let location = self.location.load(Ordering::Relaxed);
-        // SAFETY: null or a 'static location.
-        unsafe { location.map_addr(labels::address_of).as_ref() }
+        self.site().location
     }
 
-    /// An address inside the function that spawned the task; 0 if not known.
-    pub(crate) fn pc(&self) -> usize {
-        labels::address_of(self.pc.load(Ordering::Relaxed))
+    /// Of a free record: links the next magazine.
+    pub(in crate::registry) fn set_next_magazine(&self, head: *mut Record) {
+        let address = head.expose_provenance() as u64;
+        self.parent.store(address, Ordering::Relaxed);
+    }
+
+    /// Of a free record: the next magazine.
+    pub(in crate::registry) fn next_magazine(&self) -> *mut Record {
+        let address = self.parent.load(Ordering::Relaxed) as usize;
+        std::ptr::with_exposed_provenance_mut(address)
     }
 
     /// Sets the `LocalSet` of a local task. Only the spawner, before tokio has the task.
     pub(crate) fn set_local_set(&self, number: u32) {
-        let word = std::ptr::without_provenance_mut(number as usize);
-        self.next.store(word, Ordering::Relaxed);
+        self.set_next(std::ptr::without_provenance_mut(number as usize));
     }
 
     /// Sets the address of tokio's task of a closure. Only the spawner.
     #[cfg(feature = "rt")]
     pub(crate) fn set_tokio_task(&self, address: usize) {
-        let word = std::ptr::without_provenance_mut(address);
-        self.next.store(word, Ordering::Relaxed);
+        self.set_next(std::ptr::without_provenance_mut(address));
     }
 
     /// Sets the record in whose poll this nested future is being polled.
     #[inline(always)]
     pub(crate) fn set_outer(&self, outer: *const Record) {
-        self.next.store(outer.cast_mut(), Ordering::Relaxed);
+        self.set_next(outer.cast_mut());
+    }
+
+    /// Sets `next` of a task, and leaves the labels there.
+    fn set_next(&self, next: *mut Record) {
+        let labels = self.inherited_labels();
+        let next = next.map_addr(|address| labels::pack(address, labels));
+        self.next.store(next, Ordering::Relaxed);
     }
 
     /// The type of the future, if it is known.
-    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
     pub(crate) fn meta(&self) -> Option<&'static FutureMeta> {
-        // SAFETY: null or a 'static description.
-        unsafe { self.meta.load(Ordering::Relaxed).as_ref() }
+        self.site().meta
     }
 }

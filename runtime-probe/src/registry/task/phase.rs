@@ -1,7 +1,8 @@
 //! The polls of a task: begin, end, number and length.
 
-use super::flags::{CLOSED, KIND, PollFlags, UNPREPARED};
-use super::waking::GENERATIONS;
+use super::flags::{KIND, OPEN, PollFlags, UNPREPARED};
+use super::waker_data::Generation;
+use super::waking::is_of_phase;
 use super::{Kind, Record};
 use crate::clock::Ticks;
 use crate::primitive::{Ordering, fence};
@@ -24,8 +25,8 @@ impl PollNumber {
 
     /// The generation of the poll's waker, unless the record is frozen.
     #[inline(always)]
-    pub(crate) fn generation(self) -> usize {
-        (self.0 >> 1) as usize & (GENERATIONS - 1)
+    pub(crate) fn generation(self) -> Generation {
+        Generation::of_phase(self.0)
     }
 }
 
@@ -53,6 +54,7 @@ impl Record {
         // Only the poller writes flags, so a store loses nothing.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags & !UNPREPARED, Ordering::Relaxed);
+        self.forget_an_old_wake();
     }
 
     /// The same before the first poll of a task.
@@ -93,10 +95,10 @@ impl Record {
 
     /// The generation of a poll's waker: the poll's number, unless the record is frozen.
     #[inline(always)]
-    pub(crate) fn generation(&self, poll: PollNumber, poll_flags: PollFlags) -> usize {
+    pub(crate) fn generation(&self, poll: PollNumber, poll_flags: PollFlags) -> Generation {
         match poll_flags.is_frozen() {
             false => poll.generation(),
-            true => self.self_wakes.load(Ordering::Relaxed) as usize & (GENERATIONS - 1),
+            true => self.frozen_generation(),
         }
     }
 
@@ -117,12 +119,13 @@ impl Record {
     /// Whether the poll under way has finished the task, or is a closure, which has one poll. Only the polling thread.
     pub(crate) fn is_over(&self) -> bool {
         let flags = self.flags.load(Ordering::Relaxed);
-        flags & CLOSED != 0 || flags & KIND == Kind::Blocking as u64
+        flags & OPEN == 0 || flags & KIND == Kind::Blocking as u64
     }
 
     /// Whether the task was woken since its current poll began. Only the polling thread.
     pub(crate) fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::Relaxed) == self.poll()
+        let phase = self.phase.load(Ordering::Relaxed);
+        is_of_phase(self.woken.load(Ordering::Relaxed), phase)
     }
 
     /// (number, total time) of the finished polls. Only the poller, between two polls.

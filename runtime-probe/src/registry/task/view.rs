@@ -1,10 +1,11 @@
 //! A copy of a record, of one piece.
 
-use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
+use super::flags::{FROZEN, KIND, NAME_SHIFT, OPEN, RUNTIME_SHIFT};
 use super::labels::{address_of, labels_of};
 use super::phase::{IDLE, TOLD_AT_ITS_END};
+use super::references::{version_of, wakers_of};
 use super::waits::{REPEATED, is_of, poll_mark};
-use super::waking::{ALONE, GENERATION};
+use super::waking::{is_of_phase, self_wakes_of};
 use super::{Kind, Record, Waking};
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
@@ -32,12 +33,10 @@ pub(crate) struct View {
     pub(crate) woken: Option<(Ticks, Waking)>,
     /// The time of the last wake; 0 if it came during a poll.
     pub(crate) wake_at: Ticks,
-    /// Polls in which the task woke itself, up to 2^26.
+    /// Polls in which the task woke itself, up to 2^32.
     pub(crate) self_wakes: u64,
     /// Time inside finished polls.
     pub(crate) busy: Ticks,
-    /// The sum of the ready times that were passed to [`Record::add_delay`].
-    pub(crate) delay: Ticks,
     pub(crate) worker: ThreadNumber,
     pub(crate) waits: Option<&'static WaitSet>,
     /// Whether `waits` belongs to the last poll, not to an earlier one.
@@ -56,8 +55,6 @@ pub(crate) struct View {
     pub(crate) labels: LabelSet,
     pub(crate) meta: Option<&'static FutureMeta>,
     pub(crate) spawned: Ticks,
-    /// The result of [`Record::noted`].
-    pub(crate) noted: u64,
     /// The address of the record, as its identity.
     pub(crate) address: usize,
     /// Of a nested future: the record in whose poll it is polled; 0 for none.
@@ -83,29 +80,41 @@ pub(crate) enum TokioTask {
 
 impl Record {
     /// A consistent copy; `None` for a free record, for an ended task, and if the owner changed meanwhile.
-    #[expect(unsafe_code, reason = "reads pointers to things that live for ever")]
     pub(crate) fn view(&self) -> Option<View> {
         const TRIES: usize = 8;
         for attempt in 0..TRIES {
-            let version = self.version.load(Ordering::Acquire);
+            // Loaded before `woken`. Acquire: pairs with the Release in `open`, and with that in `release`, because a thread
+            // that consumes a waker stores its stamp before.
+            let refs = self.refs.load(Ordering::Acquire);
+            let version = version_of(refs);
             if version.is_multiple_of(2) {
                 return None;
             }
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
-            // Loaded before `woken`. Acquire: pairs with the Release in `release`, because a thread that consumes a
-            // waker stores its stamp before.
-            let wakers = (self.refs.load(Ordering::Acquire) as u32).saturating_sub(1) as usize;
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
             // Loaded before `since`. Acquire: pairs with the Release in `begin_poll`.
             let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
+            let woken_among = self.woken_among.load(Ordering::Relaxed);
             let polls = phase >> 1;
+            let is_woken = is_of_phase(woken, phase);
+            // What the task's first poll, wait or wake writes may be of the record's former owner before.
+            let was_polled = polls != 0;
+            let was_woken = was_polled && (woken != 0 || is_woken);
+            let spawned = load(&self.spawned);
+            let wake_at = if was_woken { wake_at } else { spawned };
+            let by = match was_woken {
+                true => Waking::unpack(woken_by),
+                false => Waking::Unknown,
+            };
+            let waits = self.last_waits();
             let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
-            let next = self.next.load(Ordering::Relaxed).addr();
+            let next = address_of(self.next.load(Ordering::Relaxed).addr());
             let waits_poll = self.waits_poll.load(Ordering::Relaxed);
-            let pc = self.pc.load(Ordering::Relaxed);
+            let marks = load(&self.marks);
+            let site = self.site();
             let view = View {
                 version,
                 id: load(&self.id),
@@ -118,29 +127,32 @@ impl Record {
                 } else {
                     load(&self.since) & !TOLD_AT_ITS_END
                 },
-                woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by >> 1))),
+                woken: is_woken.then_some((wake_at, by)),
                 wake_at,
-                self_wakes: u64::from(self.self_wakes.load(Ordering::Relaxed) / (GENERATION + 1)),
+                self_wakes: self_wakes_of(marks),
                 busy: load(&self.busy),
-                delay: load(&self.delay),
-                worker: ThreadNumber(worker & !IDLE),
-                // SAFETY: null or an interned set; those live for ever.
-                waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
-                waits_are_new: is_of(waits_poll, polls),
-                only_repeats: waits_poll == poll_mark(polls) | REPEATED
-                    && woken == polls.wrapping_sub(1)
-                    && woken_by & ALONE != 0,
-                wakers,
+                // Until the first poll has written it, it is of the former owner.
+                worker: match polls > u64::from(phase & 1 == 1 && worker & IDLE != 0) {
+                    true => ThreadNumber(worker & !IDLE),
+                    false => ThreadNumber::default(),
+                },
+                waits,
+                waits_are_new: waits.is_some() && is_of(waits_poll, polls),
+                only_repeats: waits.is_some()
+                    && waits_poll == poll_mark(polls) | REPEATED
+                    && was_woken
+                    && is_of_phase(woken, phase.wrapping_sub(2))
+                    && woken_among == 1,
+                wakers: wakers_of(refs) as usize,
                 frozen: flags & FROZEN != 0,
                 name: NameNumber((flags >> NAME_SHIFT) as u32),
                 runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),
                 parent: load(&self.parent),
-                location: self.location(),
-                pc: address_of(pc),
-                labels: labels_of(pc),
-                meta: self.meta(),
-                spawned: load(&self.spawned),
-                noted: self.noted(),
+                location: site.location,
+                pc: site.pc,
+                labels: labels_of(marks),
+                meta: site.meta,
+                spawned,
                 address: std::ptr::from_ref(self) as usize,
                 outer: if kind == Kind::Nested { next } else { 0 },
                 local_set: if kind == Kind::Local { next as u32 } else { 0 },
@@ -155,7 +167,7 @@ impl Record {
             };
             // Everything above is read before the two checks.
             fence(Ordering::Acquire);
-            if self.version.load(Ordering::Relaxed) != version || flags & CLOSED != 0 {
+            if self.version(Ordering::Relaxed) != version || flags & OPEN == 0 {
                 return None;
             }
             // The record of a task that is polled all the time changes at each attempt: the last attempt takes it as

@@ -1,8 +1,11 @@
 //! The registrations of a task: those of the current poll, or of the last poll that made any.
 
 use super::flags::FROZEN;
+use super::labels::address_of;
 use super::{Kind, Record};
 use crate::primitive::Ordering;
+#[cfg(not(probe_loom))]
+use crate::stack::wait_set::OnlyPath;
 use crate::stack::wait_set::WaitSet;
 
 /// The lowest bit of `waits_poll`: the poll's one registration repeats that of an earlier poll. The bits above are the
@@ -24,8 +27,17 @@ impl Record {
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
     pub(crate) fn last_waits(&self) -> Option<&'static WaitSet> {
-        // SAFETY: null or from an interned set, which lives for ever.
-        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+        // SAFETY: only words of sets are stored there.
+        unsafe { WaitSet::of_word(self.waits.load(Ordering::Relaxed)) }
+    }
+
+    /// The path to the only registration of these.
+    #[cfg(not(probe_loom))]
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) fn last_path(&self) -> &'static OnlyPath {
+        // SAFETY: only words of sets are stored there.
+        unsafe { WaitSet::path_of_word(self.waits.load(Ordering::Relaxed)) }
     }
 
     /// This poll registered with the same stacks as [`Record::last_waits`].
@@ -61,8 +73,7 @@ impl Record {
     /// Sets the stacks of this poll's registrations. Only the polling thread, during the poll.
     #[inline(always)]
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
-        let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
-        self.waits.store(waits.cast_mut(), Ordering::Relaxed);
+        self.waits.store(WaitSet::word(waits), Ordering::Relaxed);
         let mark = poll_mark(self.poll());
         self.waits_poll.store(mark, Ordering::Relaxed);
     }
@@ -92,7 +103,8 @@ impl Record {
         if self.kind() != Kind::Nested {
             return None;
         }
+        let outer = self.next.load(Ordering::Relaxed).map_addr(address_of);
         // SAFETY: null or a record, and those live for ever.
-        unsafe { self.next.load(Ordering::Relaxed).as_ref() }?.last_waits()
+        unsafe { outer.as_ref() }?.last_waits()
     }
 }

@@ -1,6 +1,8 @@
 //! Wakes: time and source of the first wake since a poll, and the wait that it ends.
 
 use super::flags::FROZEN;
+use super::references::VERSION_BITS;
+use super::waker_data::Generation;
 use super::{Kind, Record};
 use crate::clock::Ticks;
 use crate::primitive::Ordering;
@@ -8,16 +10,37 @@ use crate::registry::threads::ThreadNumber;
 use crate::registry::wake_slot::Written;
 use crate::stack::wait_set::WaitSet;
 
-/// The number of generations of a waker: as many as fit into the low bits of a pointer to a record.
-pub(crate) const GENERATIONS: usize = align_of::<Record>();
-
 /// After so many polls in a row in which a task woke itself through a waker of an older generation, its generation is
 /// frozen. One such poll is harmless (a task that sends to itself). A leaf that wakes the waker which it replaces does
 /// so in every poll, endlessly.
-const FREEZE_AFTER: u32 = 3;
+const FREEZE_AFTER: u16 = 3;
 
-/// The bits of `self_wakes` with the generation.
-pub(super) const GENERATION: u32 = GENERATIONS as u32 - 1;
+/// Where the polls in which the task woke itself are counted in the word of marks. The greatest number stays.
+const SELF_WAKES: u64 = u32::MAX as u64;
+
+/// Where the word of marks has the last poll in which the task woke itself through a waker of an older generation, and how many
+/// such polls there were in a row. Of a frozen record: the phase whose generation its wakers have.
+const STALE_SHIFT: u32 = 32;
+const STALE: u64 = 0xffff << STALE_SHIFT;
+/// Bits of the number of polls in a row, below that of the poll.
+const RUN_BITS: u32 = 2;
+/// The greatest number of a poll there.
+const STALE_POLL: u16 = u16::MAX >> RUN_BITS;
+
+/// The polls in which the task woke itself, in the word of marks.
+pub(super) fn self_wakes_of(marks: u64) -> u64 {
+    marks & SELF_WAKES
+}
+
+/// How far a wake may be behind, in units of `woken`, before it is forgotten.
+const OLD: u32 = 1 << 30;
+
+/// Whether `woken` was stored in or after the poll of this phase, before the next one.
+#[inline(always)]
+pub(super) fn is_of_phase(woken: u32, phase: u64) -> bool {
+    // They differ in the lowest bit at most.
+    woken ^ phase as u32 <= 1
+}
 
 /// The source of a wake. Packed: a task is its id, a thread is its number with [`THREAD`], and unknown is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +52,6 @@ pub(crate) enum Waking {
 
 /// Ids of tasks are below.
 const THREAD: u64 = 1 << 62;
-
-/// A bit of `woken_by`: the wake came through the only waker that existed. The bits above are the packed source.
-pub(super) const ALONE: u64 = 1;
 
 impl Waking {
     pub(crate) fn pack(self) -> u64 {
@@ -63,6 +83,13 @@ impl WokenPhase {
     }
 }
 
+/// The number of wakers at a wake, the waking one included, as `woken_among` has it.
+#[inline(always)]
+fn wakers_at_a_wake(refs: u64) -> u32 {
+    // There is one, so the word is not negative.
+    (refs >> VERSION_BITS) as u32
+}
+
 /// A wait that has ended, or a part of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedWait {
@@ -89,12 +116,12 @@ impl Record {
     /// A nested future is also polled because the task around it was woken. Then its wait continues after this poll,
     /// and the part up to `now` has [`EndedWait::goes_on`].
     pub(crate) fn ended_wait(&self, now: impl FnOnce() -> Ticks) -> Option<EndedWait> {
-        let polls = self.phase.load(Ordering::Relaxed) >> 1;
-        if polls == 0 {
+        let phase = self.phase.load(Ordering::Relaxed);
+        if phase >> 1 == 0 {
             return None;
         }
         // Acquire: pairs with the Release in `note_wake`.
-        let goes_on = self.woken.load(Ordering::Acquire) != polls;
+        let goes_on = !is_of_phase(self.woken.load(Ordering::Acquire), phase);
         let ended = match goes_on {
             false => self.wake_at.load(Ordering::Relaxed),
             true if self.kind() == Kind::Nested => now(),
@@ -112,23 +139,18 @@ impl Record {
     /// first is `None` if it was woken during its last poll. Both are `None` if it was not woken (a nested future that
     /// is polled with the task around it).
     pub(crate) fn wait_and_ready_time(&self) -> (Option<Ticks>, Option<Ticks>) {
-        let polls = self.poll();
+        let phase = self.phase.load(Ordering::Relaxed);
+        let polls = phase >> 1;
         let (since, woken) = (
             self.since.load(Ordering::Relaxed),
             self.wake_at.load(Ordering::Relaxed),
         );
         // Acquire: pairs with the Release in `note_wake`.
-        match self.woken.load(Ordering::Acquire) == polls || polls == 0 {
+        match is_of_phase(self.woken.load(Ordering::Acquire), phase) || polls == 0 {
             false => (None, None),
             true if polls == 0 || woken == 0 => (None, Some(since)),
             true => (Some(woken.saturating_sub(since)), Some(woken.max(since))),
         }
-    }
-
-    /// Adds the ready time before the poll that is about to begin. Only the poller.
-    pub(crate) fn add_delay(&self, delay: Ticks) {
-        let sum = self.delay.load(Ordering::Relaxed) + delay;
-        self.delay.store(sum, Ordering::Relaxed);
     }
 
     /// Records a wake. Only the first wake since the poll began counts.
@@ -154,7 +176,7 @@ impl Record {
     #[inline(always)]
     pub(crate) fn phase_to_wake(&self) -> Option<WokenPhase> {
         let phase = self.phase.load(Ordering::Relaxed);
-        let is_first = self.woken.load(Ordering::Relaxed) != phase >> 1;
+        let is_first = !is_of_phase(self.woken.load(Ordering::Relaxed), phase);
         is_first.then_some(WokenPhase(phase))
     }
 
@@ -173,41 +195,74 @@ impl Record {
         if by_itself {
             self.count_self_wake();
         }
-        // The wrapper holds the other reference.
-        let alone = consumed && self.refs.load(Ordering::Relaxed) as u32 == 2;
-        let alone = if alone { ALONE } else { 0 };
-        self.woken_by.store(by << 1 | alone, Ordering::Relaxed);
+        // A reader compares it: a wake has less to do.
+        let wakers = match consumed {
+            true => wakers_at_a_wake(self.refs.load(Ordering::Relaxed)),
+            false => 0,
+        };
+        self.woken_among.store(wakers, Ordering::Relaxed);
+        self.woken_by.store(by, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
-        self.woken.store(phase.0 >> 1, Ordering::Release);
+        self.woken.store(phase.0 as u32, Ordering::Release);
     }
 
     /// Counts a wake from inside the task's own poll. Only the polling thread writes this word.
-    #[inline]
+    #[inline(always)]
     fn count_self_wake(&self) {
-        let word = self.self_wakes.load(Ordering::Relaxed);
-        let counted = word.checked_add(GENERATION + 1).unwrap_or(word);
-        self.self_wakes.store(counted, Ordering::Relaxed);
+        let marks = self.marks.load(Ordering::Relaxed);
+        if marks as u32 != u32::MAX {
+            self.marks.store(marks + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Before a poll that may follow no wake, as those of nested futures: makes sure that the last wake is not taken for one of
+    /// this poll after 2^31 polls. Only the poller.
+    pub(super) fn forget_an_old_wake(&self) {
+        let phase = self.phase.load(Ordering::Relaxed) as u32;
+        let woken = self.woken.load(Ordering::Relaxed);
+        if phase.wrapping_sub(woken) > OLD {
+            // A wake that another thread stores meanwhile stays.
+            let _ = self.woken.compare_exchange(
+                woken,
+                phase.wrapping_sub(OLD / 2),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Of a frozen record: the generation of its wakers.
+    pub(super) fn frozen_generation(&self) -> Generation {
+        let phase = (self.marks.load(Ordering::Relaxed) & STALE) >> STALE_SHIFT;
+        Generation::of_phase(phase)
     }
 
     /// Records a wake through a waker of an older generation, from inside the task's own poll.
     #[cold]
     pub(crate) fn note_stale_self_wake(&self) {
-        // The upper bits are the poll's number, the lower ones the length of the run.
-        let polls = (self.phase.load(Ordering::Relaxed) >> 1) as u32 & 0x00ff_ffff;
-        let last = self.stale_wakes.load(Ordering::Relaxed);
-        let (poll, run) = (last >> 8, last & 0xff);
-        let run = match polls.wrapping_sub(poll) & 0x00ff_ffff {
-            0 => return,
-            1 => run + 1,
+        let flags = self.flags.load(Ordering::Relaxed);
+        if flags & FROZEN != 0 {
+            return;
+        }
+        let phase = self.phase.load(Ordering::Relaxed);
+        let poll = (phase >> 1) as u16 & STALE_POLL;
+        let marks = self.marks.load(Ordering::Relaxed);
+        let last = (marks >> STALE_SHIFT) as u16;
+        let (last_poll, run) = (last >> RUN_BITS, last & ((1 << RUN_BITS) - 1));
+        let run = match poll.wrapping_sub(last_poll) & STALE_POLL {
+            0 if run != 0 => return,
+            1 if run != 0 => run + 1,
             _ => 1,
         };
-        self.stale_wakes
-            .store(polls << 8 | run.min(0xff), Ordering::Relaxed);
-        let flags = self.flags.load(Ordering::Relaxed);
-        if run >= FREEZE_AFTER && flags & FROZEN == 0 {
-            let counted = self.self_wakes.load(Ordering::Relaxed) & !GENERATION;
-            self.self_wakes
-                .store(counted | polls & GENERATION, Ordering::Relaxed);
+        let is_frozen = run >= FREEZE_AFTER;
+        let stale = match is_frozen {
+            true => phase as u16,
+            false => poll << RUN_BITS | run,
+        };
+        let others = marks & !STALE;
+        self.marks
+            .store(others | u64::from(stale) << STALE_SHIFT, Ordering::Relaxed);
+        if is_frozen {
             // Only the poller writes flags, so a store loses nothing.
             self.flags.store(flags | FROZEN, Ordering::Relaxed);
         }
@@ -239,5 +294,70 @@ impl Record {
             // SAFETY: the same.
             Written::Often => unsafe { self.slot.wake(written) },
         }
+    }
+}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+    use crate::labels::LabelSet;
+    use crate::registry::sites::Site;
+    use crate::registry::task::Opened;
+
+    fn nested() -> Record {
+        let record = Record::free();
+        let opened = Opened {
+            site: Site::NOWHERE,
+            parent: 0,
+        };
+        record.open(Kind::Nested, 1, opened, 7, || LabelSet::NONE);
+        record
+    }
+
+    #[test]
+    fn a_wake_of_long_ago_is_not_taken_for_a_new_one() {
+        for woken in [false, true] {
+            let record = nested();
+            record.phase.store(2, Ordering::Relaxed);
+            if woken {
+                record.note_wake(false, || 9, || Waking::Task(3));
+                assert_eq!(record.view().unwrap().woken, Some((9, Waking::Task(3))));
+            }
+            // Each step is less than the number of polls after which a wake is forgotten.
+            for step in 1..64 {
+                record.phase.store(step << 28, Ordering::Relaxed);
+                record.forget_an_old_wake();
+                assert!(!record.is_woken(), "{step}");
+                let view = record.view().unwrap();
+                assert_eq!(
+                    (view.woken, view.wake_at),
+                    (None, if woken { 9 } else { 7 })
+                );
+            }
+            record.note_wake(false, || 11, || Waking::Unknown);
+            assert!(record.is_woken());
+        }
+    }
+
+    #[test]
+    fn marks_do_not_touch_each_other() {
+        let record = nested();
+        record.set_labels(LabelSet::of_number(u16::MAX));
+        for poll in 0..5 {
+            record.phase.store(poll << 1 | 1, Ordering::Relaxed);
+            record.note_stale_self_wake();
+            record.note_first_wake(WokenPhase(poll << 1 | 1), false, 0, 1, true);
+        }
+        assert_eq!(record.labels().number(), u16::MAX);
+        assert_eq!(self_wakes_of(record.marks.load(Ordering::Relaxed)), 5);
+        let view = record.view().unwrap();
+        assert!(view.frozen);
+        assert_eq!(record.frozen_generation(), Generation::of_phase(2 << 1 | 1));
+        let most = record.marks.load(Ordering::Relaxed) | SELF_WAKES;
+        record.marks.store(most, Ordering::Relaxed);
+        record.count_self_wake();
+        assert_eq!(record.marks.load(Ordering::Relaxed), most);
+        record.set_labels(LabelSet::NONE);
+        assert_eq!(record.frozen_generation(), Generation::of_phase(2 << 1 | 1));
     }
 }

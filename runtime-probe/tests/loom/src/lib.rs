@@ -51,6 +51,23 @@ mod stack {
     pub(crate) mod wait_set {
         #[derive(Debug)]
         pub(crate) struct WaitSet(pub(crate) u64);
+
+        pub(crate) type OnlyPath = WaitSet;
+
+        impl WaitSet {
+            pub(crate) const NO_WORD: *mut OnlyPath = std::ptr::null_mut();
+
+            pub(crate) fn word(set: Option<&'static WaitSet>) -> *mut OnlyPath {
+                set.map_or(WaitSet::NO_WORD, |set| std::ptr::from_ref(set).cast_mut())
+            }
+
+            /// # Safety
+            /// `word` made it.
+            pub(crate) unsafe fn of_word(word: *const OnlyPath) -> Option<&'static WaitSet> {
+                // SAFETY: null, or of a reference.
+                unsafe { word.as_ref() }
+            }
+        }
     }
 }
 
@@ -77,7 +94,36 @@ mod registry {
         pub(crate) struct ThreadNumber(pub(crate) u32);
     }
 
-    use task::{Kind, Record, Spawn};
+    /// Stand-ins for interned sites, by the address of the spawn.
+    pub(crate) mod sites {
+        use crate::stack::raw::FutureMeta;
+        use std::panic::Location;
+
+        #[derive(Debug)]
+        pub(crate) struct Site {
+            pub(crate) location: Option<&'static Location<'static>>,
+            pub(crate) pc: usize,
+            pub(crate) meta: Option<&'static FutureMeta>,
+        }
+
+        impl Site {
+            const fn of(pc: usize) -> Site {
+                Site {
+                    location: None,
+                    pc,
+                    meta: None,
+                }
+            }
+
+            pub(crate) const NOWHERE: &'static Site = &SITES[0];
+        }
+
+        pub(crate) static SITES: [Site; 3] = [Site::of(0), Site::of(1), Site::of(2)];
+    }
+
+    use crate::labels::LabelSet;
+    use sites::{SITES, Site};
+    use task::{Kind, Opened, Record, Spawn};
 
     /// A free record, as the slab has them.
     pub(crate) fn free() -> Record {
@@ -85,7 +131,12 @@ mod registry {
     }
 
     pub(crate) fn open(record: &Record, kind: Kind, id: u64, spawn: Option<Spawn>, now: u64) {
-        record.open(kind, id, spawn, None, now);
+        let opened = Opened {
+            site: spawn.map_or(Site::NOWHERE, |spawn| &SITES[spawn.pc]),
+            parent: spawn.map_or(0, |spawn| spawn.parent),
+        };
+        let labels = LabelSet::of_number(spawn.map_or(0, |spawn| spawn.pc as u16));
+        record.open(kind, id, opened, now, || labels);
     }
 
     pub(crate) fn retain_for(record: &Record, view: &task::View) -> bool {

@@ -4,7 +4,6 @@
 //! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
-use crate::labels::LabelSet;
 use crate::registry::task::{Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{free, open, release, retain_for};
@@ -233,7 +232,6 @@ fn spawn_of(number: u64) -> Option<Spawn> {
         location: Location::caller(),
         pc: number as usize,
         parent: number,
-        labels: LabelSet::of_number(number as u16),
     })
 }
 
