@@ -37,8 +37,8 @@ const LEAST_ROUNDS: usize = 12;
 
 /// How much memory may grow after the first rounds: malloc's arenas fill, tables grow by doubling, and a task that
 /// runs at a new place needs the debug information of that place. After 80 s and nine million tasks the growth was 8
-/// MiB, nearly all of it in the first 30 s; on a loaded machine it was 10 MiB after 5 s. A leak of one record (192 B)
-/// in ten tasks would reach this limit after 900,000 tasks, a leak of one row (64 B) for each dump and task after
+/// MiB, nearly all of it in the first 30 s; on a loaded machine it was 10 MiB after 5 s. A leak of one record (144 B)
+/// in ten tasks would reach this limit after 1,200,000 tasks, a leak of one row (64 B) for each dump and task after
 /// some 120 dumps.
 const TOLERANCE_KIB: usize = 16 << 10;
 

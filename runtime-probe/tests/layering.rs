@@ -66,12 +66,14 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// The allowed imports between siblings inside `source`: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 53] = [
+const SOURCE_EDGES: [(&str, &str); 54] = [
     ("blocking", "driving"),
     // A thread that runs a closure may have run a foreign task before.
     ("blocking", "foreign"),
     // A closure and a future give their id by the same handle.
     ("blocking", "instrumented"),
+    // A closure has the labels of its spawner.
+    ("blocking", "labels"),
     // The end of each counts at its spawn site.
     ("blocking", "timing"),
     // Wrappers and hooks write their events to the trace, which asks whether a poll is under way.

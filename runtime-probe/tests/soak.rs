@@ -14,10 +14,10 @@ mod support {
 
 /// Tasks that are alive at once.
 const BATCH: usize = 1000;
-/// How much memory may grow after the warm-up. Records come in chunks of 48 KiB, threads keep up to two magazines of
-/// them (24 KiB), tables of stacks and of threads grow by doubling, and malloc keeps an arena for each thread. All of
+/// How much memory may grow after the warm-up. Records come in chunks of 32 KiB, threads keep up to two magazines of
+/// them (18 KiB), tables of stacks and of threads grow by doubling, and malloc keeps an arena for each thread. All of
 /// that is bounded by the tasks that are alive at once, and all but a few hundred KiB is reached in the warm-up. A
-/// leak of one record (192 B) in a hundred tasks would be 19 MB, of one byte a task 10 MB.
+/// leak of one record (144 B) in a hundred tasks would be 14 MB, of one byte a task 10 MB.
 const TOLERANCE_KIB: usize = 4 << 10;
 
 #[test]

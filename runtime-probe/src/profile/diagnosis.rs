@@ -241,7 +241,7 @@ impl Diagnosis {
         }
         lines.push(format!(
             "captures: {} distinct stacks, {} full walks, {} templates replaced, {} captures lost to full tables; {} task \
-             records of 192 bytes",
+             records of 144 bytes",
             self.stacks, self.walks, self.evictions, self.overflowed, self.records
         ));
         lines

@@ -113,7 +113,7 @@ impl<F: Future> Future for Instrumented<F> {
                 (record, begin_plainly(record, slot, poll, began))
             }
             false => {
-                let begun = begin(context, record, slot);
+                let begun = begin(slot, context, record);
                 // Of what the call returns, so that nothing is kept in registers beyond it, which the plain way would have to
                 // save.
                 (begun.record(), begun)
@@ -135,14 +135,10 @@ fn begin_plainly(record: &Record, slot: &Slot, poll: PollNumber, began: Ticks) -
     Begun::new(record, poll.generation(), &waker::WRITTEN_ONCE)
 }
 
-/// Begins a poll that needs more than the plain way.
+/// Begins a poll that needs more than the plain way. The context is the second argument, as of the poll.
 #[cold]
 #[inline(never)]
-fn begin(
-    context: &Context<'_>,
-    record: &Record,
-    slot: &'static Slot,
-) -> Begun {
+fn begin(slot: &'static Slot, context: &Context<'_>, record: &Record) -> Begun {
     if record.poll_flags().is_plain() && slot.is_only_traced() {
         let poll = record.next_poll();
         let last = slot.now.load(Ordering::Relaxed);

@@ -224,7 +224,8 @@ impl Record {
             // A wake that another thread stores meanwhile stays.
             let _ = self.woken.compare_exchange(
                 woken,
-                phase.wrapping_sub(OLD / 2),
+                // Not 0, which is no wake.
+                phase.wrapping_sub(OLD / 2) | 1,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             );
