@@ -39,8 +39,8 @@ pub(super) const UNIT: Ticks = 1 << UNIT_SHIFT;
 
 /// A record's address without its lowest bits, which are 0.
 const RECORD_SHIFT: u32 = align_of::<Record>().trailing_zeros();
-/// A bit of the payload: the poll is inside of another one.
-const INSIDE: u64 = (MOST_PAYLOAD + 1) / 2;
+/// The highest bit of the payload: the poll is inside of another one.
+const INSIDE: u64 = 1 << MOST_PAYLOAD.ilog2();
 /// Interned values are aligned to words.
 const POINTER_SHIFT: u32 = 3;
 /// The bits of a set of labels lie above those of a pointer.
