@@ -105,19 +105,17 @@ impl<F: Future> Future for Instrumented<F> {
             return future.poll(context);
         };
         let slot = Here::get().slot();
-        let (record, begun) = match record.poll_flags().is_plain() && slot.is_plain() {
-            true => {
+        // Of what the calls return, so that nothing is kept in registers beyond them, which the plain way would have to save.
+        let begun = |begun: Begun| (begun.record(), begun);
+        let (record, begun) = match (record.poll_flags().is_plain(), slot.is_plain()) {
+            (true, true) => {
                 let record: &Record = record;
                 let poll = record.next_poll();
                 let began = slot.now.load(Ordering::Relaxed).max(record.ready_at());
                 (record, begin_plainly(record, slot, poll, began))
             }
-            false => {
-                let begun = begin(slot, context, record);
-                // Of what the call returns, so that nothing is kept in registers beyond it, which the plain way would have to
-                // save.
-                (begun.record(), begun)
-            }
+            (true, false) => begun(begin_observed(slot, context, record)),
+            (false, _) => begun(begin_unprepared(slot, context, record)),
         };
         waker::poll(
             record,
@@ -135,16 +133,28 @@ fn begin_plainly(record: &Record, slot: &Slot, poll: PollNumber, began: Ticks) -
     Begun::new(record, poll.generation(), &waker::WRITTEN_ONCE)
 }
 
-/// Begins a poll that needs more than the plain way. The context is the second argument, as of the poll.
+/// Begins a poll of a record that needs nothing, on a thread that has a reason. The context is the second argument, as of the
+/// poll.
 #[cold]
 #[inline(never)]
-fn begin(slot: &'static Slot, context: &Context<'_>, record: &Record) -> Begun {
-    if record.poll_flags().is_plain() && slot.is_only_traced() {
+fn begin_observed(slot: &'static Slot, context: &Context<'_>, record: &Record) -> Begun {
+    if slot.is_only_traced() {
         let poll = record.next_poll();
         let last = slot.now.load(Ordering::Relaxed);
         let began = trace::plain_poll_begin(Here::get(), record, slot, last);
         return begin_plainly(record, slot, poll, began);
     }
+    begin_closely(context, record)
+}
+
+/// Begins a poll of any other record: the first poll of a task, or one that has to be prepared.
+#[cold]
+#[inline(never)]
+fn begin_unprepared(
+    #[cfg_attr(not(feature = "rt"), expect(unused))] slot: &'static Slot,
+    context: &Context<'_>,
+    record: &Record,
+) -> Begun {
     // The slot of a thread that was never listed is no plain one.
     #[cfg(feature = "rt")]
     if record.poll_flags().is_first() && slot.is_plain() {
