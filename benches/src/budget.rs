@@ -70,9 +70,9 @@ impl Budget {
     pub const PING_PONG: Self = Self::PartOfDial9(0.2);
     pub const ECHO: Self = Self::PartOfDial9(0.5);
     /// Instructions, against bare tokio.
-    pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.45);
-    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.25);
-    pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.19);
+    pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.38);
+    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.2);
+    pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.16);
     /// With a block profile rate against the rate off: waits of 1 ms, of 10 us, and every wait are counted.
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.2);
@@ -93,7 +93,7 @@ impl Budget {
     /// A dump of foreign tasks with their stacks against one without.
     pub const DECODED_DUMP: Self = Self::AtMostTimes(2.0);
     /// Bytes for each waiting task.
-    pub const MEMORY: Self = Self::Added(256.0);
+    pub const MEMORY: Self = Self::Added(160.0);
     /// Crates in a user's build.
     pub const CRATES: Self = Self::Added(40.0);
 
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn a_limit_itself_is_within() {
         let judge = |budget: Budget, ratio, added| budget.judge(measured(ratio, added, None));
-        assert_eq!(judge(Budget::MEMORY, 9.9, 256.0), Verdict::Within);
-        assert_eq!(judge(Budget::MEMORY, 1.0, 256.1), Verdict::Over);
+        assert_eq!(judge(Budget::MEMORY, 9.9, 160.0), Verdict::Within);
+        assert_eq!(judge(Budget::MEMORY, 1.0, 160.1), Verdict::Over);
         assert_eq!(judge(Budget::BLOCK_RATE_1, 1.3, 1000.0), Verdict::Within);
         assert_eq!(judge(Budget::BLOCK_RATE_1, 1.31, 0.0), Verdict::Over);
         let profile = Budget::CPU_PROFILE_PER_SECOND;

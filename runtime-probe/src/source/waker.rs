@@ -20,9 +20,9 @@ use crate::primitive::Ordering;
 use crate::registry::locks::Who;
 use crate::registry::polls::{Here, PollFrame};
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{
-    Generation, Kind, Record, TOLD_AT_ITS_END, Waking, Written, waker_data,
-};
+#[cfg(feature = "rt")]
+use crate::registry::task;
+use crate::registry::task::{Generation, Kind, Record, TOLD_AT_ITS_END, Waking, Written};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::raw::{FutureMeta, HasMeta};
@@ -328,7 +328,7 @@ pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize,
     let is_ours = [&raw const WRITTEN_ONCE, &raw const WRITTEN_OFTEN]
         .iter()
         .any(|ours| ours.addr() == table);
-    is_ours.then(|| (waker_data::address(data), Generation::of(data)))
+    is_ours.then(|| (task::waker_data::address(data), Generation::of(data)))
 }
 
 /// Of [`clone`], by how the slot is written.
