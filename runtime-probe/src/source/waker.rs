@@ -455,7 +455,7 @@ unsafe fn note_wake<'a>(here: &Here, data: *const (), consumed: bool) -> &'a Rec
     let by = waking.id();
     // Outside of any poll the id is 0. A waker of this task is one of another poll.
     if std::ptr::eq(waking, record) || by == 0 {
-        note_wake_closely(record, consumed, Through::AnotherPoll);
+        note_wake_by_no_other(here, record, consumed);
         return record;
     }
     let Some(phase) = record.phase_to_wake() else {
@@ -485,6 +485,26 @@ enum Through {
     ThisPoll,
     /// Of another task, or an earlier one.
     AnotherPoll,
+}
+
+/// A wake outside of any poll, as by tokio's drivers. Or by a task without an id, or of the polled task itself through a waker
+/// of another poll.
+#[inline(never)]
+fn note_wake_by_no_other(here: &Here, record: &Record, consumed: bool) {
+    let slot = here.slot();
+    if slot.has_reasons() || here.innermost().if_a_poll().is_some() {
+        return note_wake_closely(record, consumed, Through::AnotherPoll);
+    }
+    let Some(phase) = record.phase_to_wake() else {
+        return;
+    };
+    let mut at = 0;
+    if !phase.is_polling() {
+        at = clock::ticks();
+        slot.stamp_wake(at);
+    }
+    let by = Waking::Thread(slot.number()).pack();
+    record.note_first_wake(phase, consumed, at, by, false);
 }
 
 /// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an
