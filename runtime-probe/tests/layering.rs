@@ -150,7 +150,6 @@ const SOURCE_EDGES: [(&str, &str); 54] = [
     ("trace", "regions"),
     // A thread that is left out has no entries of waits.
     ("trace", "untracked"),
-    ("trace", "waker"),
     ("waker", "trace"),
 ];
 

@@ -105,6 +105,12 @@ impl Here {
         unsafe { &*self.innermost.get() }
     }
 
+    /// Whether a poll of ours is under way on this thread.
+    #[inline(always)]
+    pub(crate) fn is_in_a_poll(&self) -> bool {
+        self.innermost().if_a_poll().is_some()
+    }
+
     /// The polls under way, the innermost first.
     ///
     /// Async-signal-safe, and correct at any instruction: a frame is put in force when it is complete, and is reset before

@@ -12,6 +12,7 @@ use super::waker;
 use crate::clock;
 use crate::demand::Demand;
 use crate::primitive::Ordering;
+use crate::registry::polls::Here;
 use crate::registry::threads;
 use std::cell::Cell;
 use tracing::span::Id;
@@ -121,7 +122,7 @@ fn step(step: Step, id: &Id, metadata: Option<&'static Metadata<'static>>) {
         return;
     }
     let (slot, mut now) = (threads::slot(), clock::ticks());
-    let is_own = waker::is_polling();
+    let is_own = Here::get().is_in_a_poll();
     let (mut is_in_a_poll, mut registrations) = (is_own, waker::registrations());
     if !is_own {
         let (polled, _) = PolledTask::here();

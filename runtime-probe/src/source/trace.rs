@@ -10,7 +10,6 @@
 mod said;
 
 use super::regions;
-use super::waker;
 use crate::clock::{self, Ticks};
 use crate::demand::Demand;
 use crate::events::chunks::{Chunks, Entry, MOST_MORE, MOST_PAYLOAD, TRACE};
@@ -201,7 +200,7 @@ fn after_the_wake(record: &Record, began: Ticks) -> Ticks {
 /// The payload of a poll's begin.
 #[inline(always)]
 fn polled(here: &Here, record: &Record) -> u64 {
-    let is_inside = here.innermost().if_a_poll().is_some();
+    let is_inside = here.is_in_a_poll();
     name(record) | if is_inside { INSIDE } else { 0 }
 }
 
@@ -348,7 +347,7 @@ pub(crate) fn in_place<R>(closure: impl FnOnce() -> R) -> impl FnOnce() -> R {
 #[cfg(feature = "rt-multi-thread")]
 #[cold]
 fn note_in_place(is_in_place: u64) {
-    if waker::is_polling() {
+    if Here::get().is_in_a_poll() {
         let slot = threads::slot();
         write(slot, clock::ticks(), Code::InPlace, is_in_place, [0; 2]);
     }
@@ -401,7 +400,7 @@ pub(super) fn blocks_at_a_lock() -> bool {
     all(feature = "interpose", target_os = "linux")
 ))]
 fn is_in_a_poll(slot: &Slot) -> bool {
-    slot.foreign.load(Ordering::Relaxed) != 0 || waker::is_polling()
+    slot.foreign.load(Ordering::Relaxed) != 0 || Here::get().is_in_a_poll()
 }
 
 /// Writes the end of such a wait, with its stack if it is known. `is_wait`: otherwise there was nothing to wait for.

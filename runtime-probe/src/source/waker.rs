@@ -237,11 +237,6 @@ pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
     })
 }
 
-/// Whether a poll of ours is under way on this thread.
-pub(super) fn is_polling() -> bool {
-    Here::get().innermost().if_a_poll().is_some()
-}
-
 /// The waker of a poll that has begun in its record. Two words, which a function returns in registers.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
@@ -492,7 +487,7 @@ enum Through {
 #[inline(never)]
 fn note_wake_by_no_other(here: &Here, record: &Record, consumed: bool) {
     let slot = here.slot();
-    if slot.has_reasons() || here.innermost().if_a_poll().is_some() {
+    if slot.has_reasons() || here.is_in_a_poll() {
         return note_wake_closely(record, consumed, Through::AnotherPoll);
     }
     let Some(phase) = record.phase_to_wake() else {
