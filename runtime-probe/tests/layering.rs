@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// The allowed imports between siblings inside `source`: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 54] = [
+const SOURCE_EDGES: [(&str, &str); 53] = [
     ("blocking", "driving"),
     // A thread that runs a closure may have run a foreign task before.
     ("blocking", "foreign"),
