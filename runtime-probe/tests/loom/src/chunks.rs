@@ -65,7 +65,12 @@ struct Reader {
 
 impl Reader {
     fn look(&mut self, traced: &Traced) {
-        let next = || traced.chunks.next_full().or_else(|| traced.chunks.next_ended());
+        let next = || {
+            traced
+                .chunks
+                .next_full()
+                .or_else(|| traced.chunks.next_ended())
+        };
         while let Some(number) = next() {
             let mark = self.marks.remove(&number).unwrap_or_default();
             self.take(traced, number, mark);
