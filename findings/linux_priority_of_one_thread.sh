@@ -12,7 +12,7 @@
 #
 #     "PID (process ID) old priority 0, new priority 15", "pid PID's new affinity list: 0", exit code 0
 #
-# `taskset -a` is for all threads; `renice` has only `-g`, for a group of processes, and takes the numbers in /proc/PID/task as well.
+# `taskset -a` is for all threads. `renice -g` is for all threads of all processes of a group; else renice takes each number in /proc/PID/task.
 #
 # Why it matters: an indexer that was given low priority, or kept to some processors during an incident, goes on as before, and `top` and
 # `ps` without threads show the nice value that was asked for. A thread has them from the thread that created it: threads of the blocking
