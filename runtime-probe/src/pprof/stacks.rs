@@ -13,8 +13,12 @@ use std::sync::atomic::Ordering;
 ///
 /// A dump sends the signal to each thread that runs a task. The handler takes some microseconds, takes no lock and
 /// allocates nothing. It is installed with `SA_RESTART`: interrupted system calls are restarted, except those that
-/// Linux never restarts (`epoll_wait`, `poll`, `nanosleep`). std and tokio call these again; C code may take `EINTR`
-/// for an error.
+/// Linux never restarts (`epoll_wait`, `poll`, `nanosleep`, and `read` of a socket with a time limit). std and tokio
+/// call the first three again; C code may take `EINTR` for an error.
+///
+/// A task that reads a blocking socket with `set_read_timeout` in its poll gets `ErrorKind::Interrupted` from `read`.
+/// `read_exact`, `BufRead` and others call `read` again, with the whole limit anew: dumps at shorter intervals than the
+/// limit put it off.
 ///
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] if the signal has a handler, [`io::ErrorKind::InvalidInput`] if there is no signal of

@@ -7,7 +7,8 @@
 //! around the handler.
 //!
 //! `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`, `poll`,
-//! `nanosleep`, `futex` with a time-out): they return `EINTR`, and std and tokio's driver call them again. Not
+//! `nanosleep`, `futex` with a time-out): they return `EINTR`, and std and tokio's driver call them again. A `read` of a
+//! socket with `SO_RCVTIMEO` returns `EINTR` to its caller, and the next one has the whole limit anew. Not
 //! `SA_ONSTACK`: the alternate stacks of std, for its message about an overflow, are too small to unwind on. MUST NOT
 //! replace a handler that other code installed; otherwise that code no longer gets its signals.
 
