@@ -28,7 +28,7 @@ name = "helper"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-libc = "0.2"
+libc = "=0.2.191"
 tokio = { version = "=1.54.1", features = ["rt-multi-thread"] }
 [workspace]
 TOML

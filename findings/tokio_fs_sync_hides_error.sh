@@ -32,7 +32,7 @@ name = "saved"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-libc = "0.2"
+libc = "=0.2.191"
 tokio = { version = "=1.54.1", features = ["fs", "io-util", "macros", "rt"] }
 [workspace]
 TOML
