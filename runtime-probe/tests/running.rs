@@ -309,6 +309,8 @@ fn a_thread_that_no_signal_wakes_says_so_and_delays_no_other() {
     let (reader, writer) = std::io::pipe().unwrap();
     let (gate, runtime, _last) = workers(2);
     let other = runtime.spawn(waiting(Arc::clone(&gate))).id();
+    // A worker that takes both tasks from the shared queue at once would keep the second one.
+    block(other, |text| text.contains("::wait_for"));
     let end = EndOfVfork(writer);
     let task = runtime.spawn(async move { vforks(&reader) });
     let text = block(task.id(), |text| text.contains("in uninterruptible sleep"));

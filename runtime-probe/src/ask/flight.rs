@@ -142,17 +142,21 @@ impl Tape {
     }
 
     fn drop_old(&mut self) {
-        let (oldest, most) = (self.oldest(), self.keep.bytes);
+        let oldest = self.oldest();
+        // What stays in the chunks has its own limit, and leaves a part to the rounds: those of threads that have ended.
+        let most = self.keep.bytes.saturating_sub(trace::kept_bytes());
+        let most = most.max(self.keep.bytes / 8);
         let mut rounds = self.recording.rounds();
-        let collected: usize = rounds.iter().map(|round| round.bytes()).sum();
-        let mut bytes = collected + trace::kept_bytes();
+        let mut bytes: usize = rounds.iter().map(|round| round.bytes()).sum();
         // The last round stays, however large it is.
         while rounds.len() > 1
             && let Some(first) = rounds.front()
             && (first.until < oldest || bytes > most)
         {
             bytes -= first.bytes();
-            self.since = first.until;
+            if first.has_entries() {
+                self.since = first.until;
+            }
             rounds.pop_front();
         }
     }
@@ -163,15 +167,19 @@ impl Tape {
 pub(crate) struct Past {
     pub(crate) rounds: Vec<Arc<Round>>,
     pub(crate) since: Ticks,
+    /// Later events may be missing: the threads went on while they were read.
+    pub(crate) until: Ticks,
 }
 
 /// The events up to now; `None` without a recorder.
 pub(crate) fn past() -> Option<Past> {
     let tape = tape();
     let tape = tape.as_ref()?;
+    let until = clock::ticks();
     let (rounds, dropped) = tape.recording.past();
     Some(Past {
         rounds,
         since: tape.since.max(dropped).max(tape.oldest()),
+        until,
     })
 }

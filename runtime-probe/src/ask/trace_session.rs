@@ -7,7 +7,7 @@
 
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
-use crate::events::chunks::{self, CHUNK, ChunkNumber, Chunks, Mark};
+use crate::events::chunks::{self, ChunkNumber, Chunks, Mark};
 use crate::primitive::{Ordering, lock};
 use crate::registry::slab;
 use crate::registry::task::View;
@@ -111,6 +111,10 @@ impl Segment {
         })
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
     fn entries(&self) -> u64 {
         chunks::entries(self.words.iter().copied(), self.after, trace::more).count() as u64
     }
@@ -119,11 +123,15 @@ impl Segment {
 impl Round {
     /// The memory that the round takes.
     pub(crate) fn bytes(&self) -> usize {
-        let segments = self.segments.iter();
-        let words: usize = segments.map(|segment| size_of_val(&*segment.words)).sum();
+        let words: usize = self.segments.iter().map(Segment::bytes).sum();
         let samples = self.samples.iter();
         let samples = samples.map(|sample| size_of::<Sample>() + size_of_val(&*sample.pcs));
         words + samples.sum::<usize>()
+    }
+
+    /// Whether anything happened in the round, lost or not.
+    pub(crate) fn has_entries(&self) -> bool {
+        !self.segments.is_empty() || !self.samples.is_empty() || self.lost > 0
     }
 
     /// A round of the same time in which all events count as lost.
@@ -235,7 +243,7 @@ impl Session {
             true => Which::Ended,
             false => which,
         };
-        self.collect_most(which, MOST_BYTES / CHUNK)
+        self.collect_most(which, MOST_BYTES)
     }
 
     fn collect_most(&mut self, which: Which, most: usize) -> bool {
@@ -262,7 +270,7 @@ impl Session {
 }
 
 impl Session {
-    /// Takes the entries out of the chunks. Those of further chunks than `most` are lost.
+    /// Takes the entries out of the chunks. After `most` bytes, those of further chunks are lost.
     fn take_segments(&mut self, which: Which, most: usize) -> Vec<Segment> {
         let mut segments = Vec::new();
         let mut taken = Vec::new();
@@ -275,18 +283,22 @@ impl Session {
         {
             taken.push(number);
         }
-        for (position, number) in taken.into_iter().enumerate() {
+        let mut bytes = 0;
+        for number in taken {
             let mut mark = self.marks.remove(&number).unwrap_or_default();
             let segment = Segment::beyond(&mut mark, self.chunks, number);
-            match position < most {
-                true => segments.extend(segment),
+            match bytes < most {
+                true => {
+                    bytes += segment.as_ref().map_or(0, Segment::bytes);
+                    segments.extend(segment);
+                }
                 false => self.overflowed += segment.map_or(0, |segment| segment.entries()),
             }
             self.chunks.empty(number);
         }
         if which == Which::All {
             for (_, slot) in threads::alive().values() {
-                // Acquire: pairs with the Release in `Chunks::write`.
+                // Acquire: pairs with the Release in `Chunks::write_to_next`.
                 let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
                 let mark = self.marks.entry(number).or_default();
                 let segment = Segment::beyond(mark, self.chunks, number);
@@ -475,12 +487,22 @@ impl Parts {
         self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
     }
 
-    /// Adds the events of these rounds that happened after `began`.
-    pub(crate) fn add_rounds<'r>(
-        &mut self,
+    /// The events of a flight recorder.
+    pub(crate) fn of_past<'r>(
         rounds: impl Iterator<Item = &'r Round>,
-        began: Ticks,
-    ) -> usize {
+        since: Ticks,
+        until: Ticks,
+    ) -> Self {
+        let mut parts = Parts {
+            looked: Some(until),
+            ..Parts::default()
+        };
+        parts.add_rounds(rounds, since);
+        parts
+    }
+
+    /// Adds the events of these rounds that happened after `began`.
+    fn add_rounds<'r>(&mut self, rounds: impl Iterator<Item = &'r Round>, began: Ticks) -> usize {
         for round in rounds {
             self.lost += round.lost;
             let samples = round.samples.iter().filter(|sample| sample.at >= began);
@@ -502,9 +524,9 @@ impl Parts {
         self.take_until(looked.saturating_sub(scale.ticks(LATE.as_nanos() as u64)))
     }
 
-    /// All events: no part follows that later ones could be in.
+    /// All events up to the last look: no part follows that later ones could be in.
     pub(crate) fn take_all(mut self) -> Part {
-        self.take_until(clock::ticks())
+        self.take_until(self.looked.unwrap_or_else(clock::ticks))
     }
 
     fn take_until(&mut self, until: Ticks) -> Part {

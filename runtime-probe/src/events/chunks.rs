@@ -43,7 +43,7 @@ pub(crate) const CHUNK: usize = WORDS * size_of::<u64>();
 /// How many empty chunks the reader provides at each look: enough for 4 threads for 80 ms at 3 M events a second.
 const STOCK: usize = if cfg!(probe_loom) { 2 } else { 128 };
 /// The same while full chunks stay: enough for threads that begin to write.
-const STOCK_BESIDE: usize = if cfg!(probe_loom) { 1 } else { 16 };
+const STOCK_BESIDE: usize = if cfg!(probe_loom) { 1 } else { 64 };
 
 const KIND_SHIFT: u32 = 60;
 /// Bits of the time since the previous entry.
@@ -98,7 +98,7 @@ pub(crate) struct Chunk {
     /// The kernel's id of the thread that writes.
     thread: AtomicU32,
     len: AtomicU32,
-    /// The time of the last entry; 0 for an empty chunk. Only the writer uses it.
+    /// The time of the last entry; 0 for an empty chunk. For the writer, and a thread that takes the chunk as the oldest one.
     last: AtomicU64,
     /// Counts twice whenever the chunk is emptied; odd meanwhile.
     version: AtomicU32,
@@ -189,7 +189,7 @@ impl Chunks {
         let oldest = (kept != 0).then(|| self.full.pop()).flatten();
         let number = ChunkNumber(oldest.or_else(|| self.empty.pop())?);
         let chunk = self.chunk(number)?;
-        // Before the version: a reader that misses the entries finds this time.
+        // Before the version, which has Release: a reader that misses the entries finds this time.
         let last = chunk.last.load(Ordering::Relaxed);
         self.dropped.fetch_max(last, Ordering::Relaxed);
         chunk.clear();
@@ -209,7 +209,7 @@ impl Chunks {
     /// The bytes of the chunks that stay, without those that threads are writing to.
     pub(crate) fn kept_bytes(&self) -> usize {
         match self.keeps_last() {
-            true => self.full.len() * CHUNK,
+            true => self.full.len().min(self.kept.load(Ordering::Relaxed)) * CHUNK,
             false => 0,
         }
     }
@@ -227,7 +227,7 @@ impl Chunks {
     /// Gives a thread's full chunk to the reader, or leaves it for the thread that will take it.
     fn hand_in(&self, writer: &Writer<'_>, at: &AtomicU32) {
         if let Some(number) = take_from(writer, at) {
-            // The queue has room for all chunks; so has the other one.
+            // Each of the queues has room for all chunks.
             let _ = self.full.push(number.0);
         }
     }
@@ -270,7 +270,7 @@ impl Chunks {
         let thread = chunk.thread.load(Ordering::Relaxed);
         // Pairs with the fence in `clear`: a word of the next version is seen with its version.
         fence(Ordering::Acquire);
-        match version.is_multiple_of(2) && chunk.version.load(Ordering::Relaxed) == version {
+        match version.is_multiple_of(2) && chunk.version.load(Ordering::Acquire) == version {
             true => (thread, words),
             false => (thread, Box::default()),
         }
@@ -373,7 +373,7 @@ impl Chunk {
     fn clear(&self) {
         let version = self.version.load(Ordering::Relaxed);
         self.version
-            .store(version.wrapping_add(1), Ordering::Relaxed);
+            .store(version.wrapping_add(1), Ordering::Release);
         // A reader that sees a word or the length of the next version sees at least the odd version.
         fence(Ordering::Release);
         self.len.store(0, Ordering::Relaxed);

@@ -176,7 +176,7 @@ impl FlightRecorder {
     }
 
     /// The most bytes of events that are kept in memory. From 4 MiB on, each thread has 64 KiB more that it is writing
-    /// to. Up to 4 MiB and from 48 MiB on, the events of the last tenth of a second are always kept.
+    /// to, and 4 MiB are for threads that begin to write. Below 4 MiB and above 48 MiB, the events of the last tenth of a second are always kept.
     pub fn max_bytes(mut self, bytes: usize) -> FlightRecorder {
         self.keep.bytes = bytes;
         self

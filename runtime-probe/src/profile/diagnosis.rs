@@ -5,7 +5,9 @@ use super::selection::grouped;
 use crate::environment;
 use crate::registry::endings;
 use crate::registry::runtimes::{self, Replaced};
+use crate::registry::sites::Site;
 use crate::registry::slab;
+use crate::registry::task::Record;
 use crate::snapshot::tasks;
 use crate::source::{self, signal};
 use crate::stack::{template, unwind, wait_set};
@@ -36,6 +38,8 @@ pub(crate) struct Diagnosis {
     overflowed: u64,
     evictions: u64,
     records: usize,
+    /// Whether further spawn sites are not kept apart.
+    sites_are_full: bool,
     /// Complaints about the environment.
     complaints: Vec<String>,
 }
@@ -139,6 +143,7 @@ impl Diagnosis {
             overflowed,
             evictions: template::COUNTERS.evictions.load(Ordering::Relaxed),
             records: slab::capacity(),
+            sites_are_full: Site::are_full(),
             complaints: environment::complaints(),
         }
     }
@@ -241,9 +246,20 @@ impl Diagnosis {
         }
         lines.push(format!(
             "captures: {} distinct stacks, {} full walks, {} templates replaced, {} captures lost to full tables; {} task \
-             records of 144 bytes",
-            self.stacks, self.walks, self.evictions, self.overflowed, self.records
+             records of {} bytes",
+            self.stacks,
+            self.walks,
+            self.evictions,
+            self.overflowed,
+            self.records,
+            size_of::<Record>()
         ));
+        if self.sites_are_full {
+            lines.push(
+                "the table of spawn sites is full: tasks of further sites are shown without one"
+                    .to_owned(),
+            );
+        }
         lines
     }
 }

@@ -118,8 +118,8 @@ impl Timeline {
     /// The timeline of the flight recorder's events; `None` without a recorder.
     pub(crate) fn past() -> Option<Timeline> {
         let past = flight::past()?;
-        let mut parts = Parts::default();
-        parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
+        let rounds = past.rounds.iter().map(|round| &**round);
+        let mut parts = Parts::of_past(rounds, past.since, past.until);
         let scale = Scale::now();
         let part = parts.take(&scale);
         let mut reading = Reading::default();

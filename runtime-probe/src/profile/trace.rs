@@ -115,9 +115,8 @@ pub(crate) fn write_past(
     out: impl Write,
 ) -> io::Result<()> {
     let start = Start::take();
-    let mut parts = Parts::default();
-    parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
-    let part = parts.take_all();
+    let rounds = past.rounds.iter().map(|round| &**round);
+    let part = Parts::of_past(rounds, past.since, past.until).take_all();
     let start = start.back_at(past.since, &part.happened, open_at(past));
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;

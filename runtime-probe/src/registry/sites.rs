@@ -33,6 +33,7 @@ static NOWHERE: Site = Site {
 
 /// A spawn site with the kind and the type of the future.
 #[derive(Debug)]
+#[repr(align(8))]
 pub(crate) struct Site {
     pub(crate) kind: Kind,
     pub(crate) location: Option<&'static Location<'static>>,
@@ -46,6 +47,11 @@ pub(crate) struct Site {
 impl Site {
     /// Of tasks whose spawn is not known, and of those that found the table full.
     pub(crate) const NOWHERE: &'static Site = &NOWHERE;
+
+    /// Whether tasks of further sites have none.
+    pub(crate) fn are_full() -> bool {
+        SITES.is_full()
+    }
 
     /// The one site equal to this; [`Site::NOWHERE`] when the table is full.
     #[inline(always)]
@@ -133,7 +139,7 @@ impl Site {
 
     /// Makes [`Site::ends`] known. Tasks of all kinds may be of nowhere.
     pub(crate) fn learn_ends(&self) {
-        if std::ptr::eq(self, Site::NOWHERE) {
+        if std::ptr::eq(self, Site::NOWHERE) || self.ends().is_some() {
             return;
         }
         let ends = std::ptr::from_ref(TASKS.entry(self.tallied()));

@@ -282,7 +282,11 @@ pub(crate) fn set_noted(record: &Record, noted: u64) {
 
 /// The word of [`set_noted`]; 0 if it was not set.
 pub(crate) fn noted(record: &Record) -> u64 {
-    measured_now(record).map_or(0, |measured| measured.noted.load(Ordering::Relaxed))
+    let owner = record.owner_version();
+    let (chunk, index) = chunk_of(record);
+    let words = chunk.measured().and_then(|measured| measured.get(index));
+    let words = words.filter(|words| Some(words.owner.load(Ordering::Relaxed)) == owner);
+    words.map_or(0, |words| words.noted.load(Ordering::Relaxed))
 }
 
 /// What is measured of the record's task. Only the poller.
@@ -467,6 +471,8 @@ fn refill() -> Option<Magazine> {
 struct Region {
     next: *mut Chunk,
     left: usize,
+    /// The last memory did not fit. No more is asked for, as it would not be used.
+    is_refused: bool,
 }
 
 #[expect(unsafe_code, reason = "a pointer into memory that lives for ever")]
@@ -476,6 +482,7 @@ unsafe impl Send for Region {}
 static REGION: Mutex<Region> = Mutex::new(Region {
     next: null_mut(),
     left: 0,
+    is_refused: false,
 });
 
 /// Chunks of a region: 1 MiB, of which pages are used when they are written.
@@ -486,6 +493,9 @@ const REGION_CHUNKS: usize = 32;
 #[expect(unsafe_code, reason = "memory as it is given")]
 fn memory() -> Option<NonNull<Chunk>> {
     let mut region = primitive::lock(&REGION);
+    if region.is_refused {
+        return None;
+    }
     if region.left == 0 {
         // One more, as the first one begins at a multiple of its size.
         let words = reserved::words((REGION_CHUNKS + 1) * CHUNK_BYTES / size_of::<u64>());
@@ -497,6 +507,7 @@ fn memory() -> Option<NonNull<Chunk>> {
             *region = Region {
                 next: first.cast(),
                 left: REGION_CHUNKS,
+                is_refused: false,
             };
         }
     }
@@ -510,10 +521,15 @@ fn memory() -> Option<NonNull<Chunk>> {
             region.left -= 1;
             // SAFETY: so many chunks are left in the region, or it ends there.
             region.next = unsafe { region.next.add(1) };
+            drop(region);
             chunk
         }
     };
-    waker_data::fits(chunk.addr().get(), CHUNK_BYTES).then_some(chunk)
+    let fits = waker_data::fits(chunk.addr().get(), CHUNK_BYTES);
+    if !fits {
+        primitive::lock(&REGION).is_refused = true;
+    }
+    fits.then_some(chunk)
 }
 
 /// Makes a chunk. Its first records are the returned magazine, and the others go to the shared list.

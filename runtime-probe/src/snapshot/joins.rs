@@ -43,7 +43,7 @@ pub(crate) struct Joining {
 )]
 pub(crate) struct Awaited {
     pub(crate) end: End,
-    /// Whether the waker is of the last poll (or of one a multiple of 64 polls before).
+    /// Whether the waker is of the last poll (or of one a multiple of 32,768 polls before).
     is_of_last_poll: bool,
 }
 

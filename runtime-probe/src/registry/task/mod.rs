@@ -16,8 +16,8 @@
 //!
 //! Invariants:
 //! 1. The version, the lower bits of `refs`, is odd while the record is a task's and even while it is free. MUST change before any
-//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^29 owners: no reader
-//!    pauses for that long.
+//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^29 owners: one reader in
+//!    2^29 that pauses for so long may take a reference to another task, and wake it once too often.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
 //! 3. A wake stores the lower half of the phase in `woken`, and so which poll it follows. That of the current poll and not polling
