@@ -84,7 +84,7 @@ static RELEASES: AtomicU64 = AtomicU64::new(0);
 /// not change when a later measurement is more exact.
 static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
 
-/// What a word means for the slots of threads.
+/// The reasons that a word gives to the slots of threads.
 fn reasons(word: u64) -> Reasons {
     let [nothing, demanded, traced] = [Reasons::default(), Reasons::DEMANDED, Reasons::TRACED];
     let demanded = if word & !TRACE != 0 {

@@ -7,8 +7,8 @@
 //! A thread takes and returns records in its own magazines. Whole magazines go to and from the shared list, under a
 //! lock that is held for a few instructions without any allocation.
 //!
-//! What is measured of a task only while a measurement is on is not in its record: a chunk has words for that beside its records, which
-//! are made when they are first needed.
+//! Words that only a measurement needs are not in a record. A chunk has them beside its records, and they are made when the first
+//! measurement needs them.
 
 use super::sites::Site;
 use super::task::{Kind, Opened, Record, Spawn, View, waker_data};
@@ -40,7 +40,7 @@ struct Chunk {
 
 const _: () = assert!(size_of::<Chunk>() == CHUNK_BYTES && align_of::<Chunk>() == CHUNK_BYTES);
 
-/// What is measured of a record's task while a measurement is on. Only the poller writes it.
+/// The measured words of a record's task, while a measurement is on. Only the poller writes them.
 struct Measured {
     /// The version of the record for whose task the others are; 0 for none. MUST be 0 while they are changed for another
     /// task. Otherwise a reader takes one task's words for another's.
@@ -53,7 +53,7 @@ struct Measured {
 
 /// All chunks, newest first.
 static CHUNKS: AtomicPtr<Chunk> = AtomicPtr::new(null_mut());
-/// Magazines, mostly full, linked by `next_batch`.
+/// Magazines, mostly full, linked by [`Record::set_next_magazine`].
 static MAGAZINES: Mutex<Link> = Mutex::new(Link(null_mut()));
 
 struct Link(*mut Record);
@@ -289,7 +289,7 @@ pub(crate) fn noted(record: &Record) -> u64 {
     words.map_or(0, |words| words.noted.load(Ordering::Relaxed))
 }
 
-/// What is measured of the record's task. Only the poller.
+/// The measured words of the record's task. Only the poller.
 fn measured_now(record: &Record) -> Option<&'static Measured> {
     let owner = record.owner_version()?;
     let (chunk, index) = chunk_of(record);
@@ -306,7 +306,7 @@ fn measured_now(record: &Record) -> Option<&'static Measured> {
     Some(measured)
 }
 
-/// What was measured of a task: (sum of its ready times, the word of [`set_noted`]); zeros if nothing was.
+/// The measured words of a task: (sum of its ready times, the word of [`set_noted`]); zeros if nothing was.
 pub(crate) fn measured(view: &View) -> (Ticks, u64) {
     let (chunk, index) = chunk_of(view.address as *const Record);
     let words = chunk.measured().and_then(|measured| measured.get(index));
@@ -476,7 +476,7 @@ struct Region {
 }
 
 #[expect(unsafe_code, reason = "a pointer into memory that lives for ever")]
-// SAFETY: the pointer is used by whoever takes it from here.
+// SAFETY: only the thread that takes the pointer from here uses it.
 unsafe impl Send for Region {}
 
 static REGION: Mutex<Region> = Mutex::new(Region {

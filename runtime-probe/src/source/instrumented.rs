@@ -105,7 +105,8 @@ impl<F: Future> Future for Instrumented<F> {
             return future.poll(context);
         };
         let slot = Here::get().slot();
-        // Of what the calls return, so that nothing is kept in registers beyond them, which the plain way would have to save.
+        // The record comes out of the calls again. Otherwise it would be kept in a register beyond them, which the plain way
+        // would have to save.
         let begun = |begun: Begun| (begun.record(), begun);
         let (record, begun) = match (record.poll_flags().is_plain(), slot.is_plain()) {
             (true, true) => {

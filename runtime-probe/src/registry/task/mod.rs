@@ -114,7 +114,7 @@ pub(crate) struct Spawn {
     pub(crate) parent: u64,
 }
 
-/// What [`Record::open`] writes of a spawn.
+/// The part of a spawn that [`Record::open`] writes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::registry) struct Opened {
     pub(in crate::registry) site: &'static Site,

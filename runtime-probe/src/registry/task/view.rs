@@ -100,7 +100,7 @@ impl Record {
             let woken_among = self.woken_among.load(Ordering::Relaxed);
             let polls = phase >> 1;
             let is_woken = is_of_phase(woken, phase);
-            // What the task's first poll, wait or wake writes may be of the record's former owner before.
+            // Words that the task's first poll, wait or wake writes may be of the record's former owner until then.
             let was_polled = polls != 0;
             let was_woken = was_polled && (woken != 0 || is_woken);
             let spawned = load(&self.spawned);
