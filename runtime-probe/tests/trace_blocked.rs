@@ -7,6 +7,7 @@ use runtime_dump_testing::perfetto::Perfetto;
 use runtime_probe::pprof::trace::FlightRecorder;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{pprof, spawn, task};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,10 +52,24 @@ fn long(regions: &Regions) -> Vec<Region> {
     long
 }
 
-/// Holds a lock while `waits` begin to wait, and for [`HOLD`] after that.
-fn holds<G>(lock: impl FnOnce() -> G, waits: impl FnOnce()) {
-    let held = lock();
-    waits();
+/// The waiters that are about to lock. No lock and no channel: waits for these would be regions, too.
+#[derive(Clone, Default)]
+struct Ready(Arc<AtomicUsize>);
+
+impl Ready {
+    fn tell(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Holds a lock until so many waiters of `waits` are about to wait, and for [`HOLD`] after that.
+fn holds<G>(lock: impl FnOnce() -> G, waiters: usize, waits: impl FnOnce(Ready)) {
+    let (held, ready) = (lock(), Ready::default());
+    waits(ready.clone());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while ready.0.load(Ordering::Acquire) < waiters && Instant::now() < deadline {
+        std::hint::spin_loop();
+    }
     thread::sleep(HOLD);
     drop(held);
 }
@@ -77,9 +92,18 @@ fn a_wait_for_a_lock_is_a_region_as_long_as_the_hold() {
         let mut started = None;
         holds(
             || mutex.lock().unwrap(),
-            || {
-                let task = runtime.spawn(async move { drop(of_task.lock().unwrap()) });
-                started = Some((task, thread::spawn(move || drop(of_thread.lock().unwrap()))));
+            2,
+            |ready| {
+                let also = ready.clone();
+                let task = runtime.spawn(async move {
+                    ready.tell();
+                    drop(of_task.lock().unwrap());
+                });
+                let thread = thread::spawn(move || {
+                    also.tell();
+                    drop(of_thread.lock().unwrap());
+                });
+                started = Some((task, thread));
             },
         );
         let (task, thread) = started.unwrap();
@@ -89,8 +113,12 @@ fn a_wait_for_a_lock_is_a_region_as_long_as_the_hold() {
         let mut closure = None;
         holds(
             || lock.write().unwrap(),
-            || {
-                let waits = move || drop(of_closure.read().unwrap());
+            1,
+            |ready| {
+                let waits = move || {
+                    ready.tell();
+                    drop(of_closure.read().unwrap());
+                };
                 closure = Some(runtime.spawn(async { task::spawn_blocking(waits).await.unwrap() }));
             },
         );
@@ -99,8 +127,12 @@ fn a_wait_for_a_lock_is_a_region_as_long_as_the_hold() {
         let mut started = None;
         holds(
             || of_parking_lot.lock(),
-            || {
-                started = Some(runtime.spawn(async move { drop(of_task.lock()) }));
+            1,
+            |ready| {
+                started = Some(runtime.spawn(async move {
+                    ready.tell();
+                    drop(of_task.lock());
+                }));
             },
         );
         runtime.block_on(started.unwrap()).unwrap();
@@ -117,7 +149,10 @@ fn a_wait_for_a_lock_is_a_region_as_long_as_the_hold() {
     assert!(stack.is_some(), "{text}");
     let long = long(&regions);
     let named: Vec<&str> = long.iter().map(|region| &*region.name).collect();
-    assert_eq!(named, vec![BY_A_LOCK; expected], "{long:?}");
+    assert_eq!(named, vec![BY_A_LOCK; named.len()], "{long:?}");
+    // On a busy machine the whole hold may pass while parking_lot still yields its CPU, before it waits.
+    let of_std = expected - ROUNDS;
+    assert!((of_std + 1..=expected).contains(&named.len()), "{long:?}");
     // The truth: the hold, to 1 ms, in most rounds of a loaded machine.
     let exact = long
         .iter()
@@ -293,8 +328,12 @@ fn perfetto_has_the_same_waits() {
         let mut task = None;
         holds(
             || mutex.lock().unwrap(),
-            || {
-                task = Some(runtime.spawn(async move { drop(waiting.lock().unwrap()) }));
+            1,
+            |ready| {
+                task = Some(runtime.spawn(async move {
+                    ready.tell();
+                    drop(waiting.lock().unwrap());
+                }));
             },
         );
         runtime.block_on(task.unwrap()).unwrap();
