@@ -11,8 +11,8 @@
 #     dropped_lines()             0
 #
 # Why it matters: a pipe to a log shipper that is slow, a network disk or a terminal make the queue long just when a program logs much, as
-# before it gives up. The last lines, with the reason, are those that are missing, and the counter says that all were written. Whoever
-# reads the log takes the last line for the last act. After an error write a line to standard error, past the queue, as well.
+# before it gives up. The last lines, with the reason, are those that are missing, and the counter says that all were written. A
+# reader of the log takes the last line for the last act. After an error write a line to standard error, past the queue, as well.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_appender_guard_second.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -238,15 +238,17 @@ impl Session {
         session
     }
 
+    /// Makes a round of the entries, which all readers get. Returns whether there were any.
     fn collect(&mut self, which: Which) -> bool {
+        self.collect_most(which, MOST_BYTES)
+    }
+
+    /// The same for at most so many bytes of full chunks, and a chunk.
+    fn collect_most(&mut self, which: Which, most: usize) -> bool {
         let which = match self.chunks.keeps_last() {
             true => Which::Ended,
             false => which,
         };
-        self.collect_most(which, MOST_BYTES)
-    }
-
-    fn collect_most(&mut self, which: Which, most: usize) -> bool {
         let segments = self.take_segments(which, most);
         let has_some = !segments.is_empty();
         self.chunks.stock();
@@ -405,12 +407,15 @@ impl Recording {
         });
         let mut session = lock(&SESSION);
         let session = session.get_or_insert_with(Session::begin);
-        if last == 0 {
-            // The other readers get the entries in rounds from now on.
-            session.chunks.keep_last(0);
-            session.collect_most(Which::All, usize::MAX);
-        }
-        session.collect(Which::All);
+        let most = match last {
+            0 => {
+                // The other readers get the entries in rounds from now on.
+                session.chunks.keep_last(0);
+                usize::MAX
+            }
+            _ => MOST_BYTES,
+        };
+        session.collect_most(Which::All, most);
         session.queues.push(Arc::downgrade(&queue));
         session.settle();
         Recording {
@@ -484,35 +489,41 @@ impl Parts {
         self.looked = Some(clock::ticks());
         collect(Which::All);
         let rounds = std::mem::take(&mut *recording.rounds());
-        self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
+        let rounds = rounds.iter().map(|round| &**round);
+        self.add_rounds(rounds, recording.began, |_| ())
     }
 
-    /// The events of a flight recorder.
+    /// The events of a flight recorder. `earlier` gets those that are still there from before `since`.
     pub(crate) fn of_past<'r>(
         rounds: impl Iterator<Item = &'r Round>,
         since: Ticks,
         until: Ticks,
+        earlier: impl FnMut(Happened),
     ) -> Self {
         let mut parts = Parts {
             looked: Some(until),
             ..Parts::default()
         };
-        parts.add_rounds(rounds, since);
+        parts.add_rounds(rounds, since, earlier);
         parts
     }
 
-    /// Adds the events of these rounds that happened after `began`.
-    fn add_rounds<'r>(&mut self, rounds: impl Iterator<Item = &'r Round>, began: Ticks) -> usize {
+    /// Adds the events of these rounds that happened after `began`. Returns how many events wait to be taken.
+    fn add_rounds<'r>(
+        &mut self,
+        rounds: impl Iterator<Item = &'r Round>,
+        began: Ticks,
+        mut earlier: impl FnMut(Happened),
+    ) -> usize {
         for round in rounds {
             self.lost += round.lost;
             let samples = round.samples.iter().filter(|sample| sample.at >= began);
             self.samples.extend(samples.map(Arc::clone));
             self.counters
                 .extend(round.counters.filter(|read| read.at >= began));
-            round.read(|happened| {
-                if happened.at >= began {
-                    self.pending.push(happened);
-                }
+            round.read(|happened| match happened.at >= began {
+                true => self.pending.push(happened),
+                false => earlier(happened),
             });
         }
         self.pending.len()

@@ -119,7 +119,7 @@ impl Timeline {
     pub(crate) fn past() -> Option<Timeline> {
         let past = flight::past()?;
         let rounds = past.rounds.iter().map(|round| &**round);
-        let mut parts = Parts::of_past(rounds, past.since, past.until);
+        let mut parts = Parts::of_past(rounds, past.since, past.until, |_| ());
         let scale = Scale::now();
         let part = parts.take(&scale);
         let mut reading = Reading::default();

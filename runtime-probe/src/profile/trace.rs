@@ -116,26 +116,16 @@ pub(crate) fn write_past(
 ) -> io::Result<()> {
     let start = Start::take();
     let rounds = past.rounds.iter().map(|round| &**round);
-    let part = Parts::of_past(rounds, past.since, past.until).take_all();
-    let start = start.back_at(past.since, &part.happened, open_at(past));
+    let mut earlier = Vec::new();
+    let keep = |happened| earlier.push(happened);
+    let part = Parts::of_past(rounds, past.since, past.until, keep).take_all();
+    // The sort is stable: events of one thread at one time keep their order.
+    earlier.sort_by_key(|happened: &Happened| happened.at);
+    let open = OpenPolls::after(&earlier);
+    let start = start.back_at(past.since, &part.happened, open);
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;
     Trace::new(past.since, start, user, labels, writer).write_generation(&part)
-}
-
-/// The polls that were under way when the past begins, by the earlier events that are still there.
-fn open_at(past: &Past) -> OpenPolls {
-    let mut earlier = Vec::new();
-    for round in &past.rounds {
-        round.read(|happened| {
-            if happened.at < past.since {
-                earlier.push(happened);
-            }
-        });
-    }
-    // The sort is stable: events of one thread at one time keep their order.
-    earlier.sort_by_key(|happened| happened.at);
-    OpenPolls::after(&earlier)
 }
 
 /// The state of a trace that is being written.

@@ -490,16 +490,19 @@ fn note_wake_by_no_other(here: &Here, record: &Record, consumed: bool) {
     if slot.has_reasons() || here.is_in_a_poll() {
         return note_wake_closely(record, consumed, Through::AnotherPoll);
     }
-    let Some(phase) = record.phase_to_wake() else {
-        return;
-    };
-    let mut at = 0;
-    if !phase.is_polling() {
-        at = clock::ticks();
-        slot.stamp_wake(at);
-    }
-    let by = Waking::Thread(slot.number()).pack();
-    record.note_first_wake(phase, consumed, at, by, false);
+    record.note_wake(
+        consumed,
+        || stamped_wake(slot),
+        || Waking::Thread(slot.number()),
+    );
+}
+
+/// The time of a wake that no poll makes, as the thread's last stamp.
+#[inline(always)]
+fn stamped_wake(slot: &Slot) -> clock::Ticks {
+    let now = clock::ticks();
+    slot.stamp_wake(now);
+    now
 }
 
 /// A wake outside of any poll. Or inside one: of a waiting task, if its time is needed; by a closure; by a task without an
@@ -538,27 +541,19 @@ fn note_wake_closely(record: &Record, consumed: bool, through: Through) {
     }
 }
 
-/// A wake outside of any poll, or by a closure.
+/// A wake outside of any poll, or by a closure, whose begin is no substitute for the time: it may have run for an hour. The
+/// driver or a timer on a worker wakes outside of polls, and the worker's next poll begins later than that.
 #[inline(never)]
-fn note_wake_elsewhere(record: &Record, poll: Option<&PollFrame>, consumed: bool) {
+fn note_wake_elsewhere(record: &Record, closure: Option<&PollFrame>, consumed: bool) {
     record.note_wake(
         consumed,
         || {
             let slot = threads::slot();
-            // The begin of a closure is no substitute for the time: it may have run for an hour.
-            let is_in_a_poll = poll.is_some_and(|poll| poll.record().kind() != Kind::Blocking);
-            if !is_in_a_poll {
-                // The driver or a timer on a worker: the worker's next poll begins later than this.
-                slot.stamp_wake(clock::ticks());
-            }
-            if demand::any() {
-                let now = clock::ticks();
-                trace::wake(record, slot, now);
-                return now;
-            }
-            slot.now.load(Ordering::Relaxed)
+            let now = stamped_wake(slot);
+            trace::wake(record, slot, now);
+            now
         },
-        || match poll.map_or(0, |poll| poll.record().id()) {
+        || match closure.map_or(0, |closure| closure.record().id()) {
             0 => Waking::Thread(threads::current()),
             id => Waking::Task(id),
         },
