@@ -12,8 +12,9 @@
 #
 # Why it matters: with several runtimes and pools the threads' names say which is which, and after a crash there are 60 threads with the
 # same frames and a number. A tool that finds workers by `tokio-rt-worker` finds them live and none in the core file. std has the name in
-# the memory of its own `Thread`, which is in the core file, if the thread was given one; names that C code gave by `prctl` are lost. Have
-# the numbers and names in the log at the start, or `/proc/PID/task/*/comm` saved by what handles core files.
+# the memory of its own `Thread`, which is in the core file, if the thread was given one; names that C code gave by `prctl` are lost.
+# `runtime-dump core FILE --threads` reads it there, with types and symbols of the program (Rust 1.84 or later). Without them
+# have the numbers and names in the log at the start, or `/proc/PID/task/*/comm` saved by what handles core files.
 set -euo pipefail
 for tool in gdb rustc; do
     command -v "$tool" > /dev/null || { echo "gdb_core_without_names.sh: needs $tool" >&2; exit 2; }

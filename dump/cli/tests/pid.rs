@@ -152,23 +152,9 @@ fn a_core_has_the_same_tasks() {
     std::fs::copy(waits(), &program).unwrap();
     let waits = Process::start(&program);
     let live = blocks(&dump(waits.id(), &["--plain"])).1;
-    if Command::new("gcore").arg("--version").output().is_err() {
-        println!("no gcore, so no core file");
-        return;
-    }
-    run(Command::new("gcore")
-        .arg("-o")
-        .arg(core("waits.core"))
-        .arg(waits.id().to_string()));
-    let file = core(&format!("waits.core.{}", waits.id()));
+    let Some(file) = waits.core() else { return };
     let file = file.to_str().unwrap();
-    let of = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_runtime-dump"))
-            .arg("core")
-            .args(arguments)
-            .output()
-            .unwrap()
-    };
+    let of = of_core;
     let dumped = String::from_utf8(of(&[file, "--plain"]).stdout).unwrap();
     let stacks = |blocks: BTreeMap<String, String>| {
         let mut stacks: Vec<String> = blocks.into_values().collect();
@@ -219,6 +205,87 @@ fn a_core_has_the_same_tasks() {
     }
     std::fs::remove_file(&cut).unwrap();
     std::fs::remove_file(file).unwrap();
+}
+
+const NAMED: &str = r#"
+    use std::time::Duration;
+    unsafe extern "C" {
+        fn pthread_create(id: *mut usize, with: *const u8, begin: extern "C" fn(usize) -> usize, of: usize) -> i32;
+        fn sleep(seconds: u32) -> u32;
+    }
+    extern "C" fn begins(_: usize) -> usize { unsafe { sleep(600) as usize } }
+    fn rests() { std::thread::sleep(Duration::from_secs(600)) }
+    fn main() {
+        for name in ["orders", "images-of-the-catalogue"] {
+            std::thread::Builder::new().name(name.into()).spawn(rests).unwrap();
+        }
+        std::thread::spawn(rests);
+        let mut id = 0;
+        assert_eq!(unsafe { pthread_create(&mut id, std::ptr::null(), begins, 0) }, 0);
+        // By then each thread rests.
+        std::thread::sleep(Duration::from_millis(500));
+        println!("ready");
+        rests()
+    }"#;
+
+/// The first lines of the threads of a core file, without the CPU time.
+fn threads_of_core(arguments: &[&str]) -> Vec<String> {
+    let output = of_core(&[arguments, &["--threads"]].concat());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && error.is_empty(), "{error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let heads = text.lines().filter_map(|line| line.strip_prefix("# "));
+    heads
+        .map(|head| head.replace(", CPU unknown", ""))
+        .collect()
+}
+
+#[test]
+fn threads_of_a_core_have_the_names_that_std_has() {
+    let unknown = "\"\", name not known without";
+    // In a debug build and in a release build.
+    for (name, level) in [("named-plain", "0"), ("named-fast", "3")] {
+        let program = rustc_as(name, NAMED, "2", level);
+        let Some(core) = Process::start(&program).core() else {
+            return;
+        };
+        let core = core.to_str().unwrap();
+        let mut threads = threads_of_core(&[core]);
+        // gcore begins with the thread that is current in gdb.
+        threads.sort();
+        let mut expected = [
+            name,
+            "orders",
+            "images-of-the-catalogue",
+            "\"\", spawned without a name",
+            "\"\", name not known: std does not know the thread",
+        ];
+        expected.sort_unstable();
+        assert_eq!(threads, expected);
+        // The debug file of a stripped program has the symbols, too.
+        let debug = program.with_extension("debug");
+        run(Command::new("objcopy")
+            .arg("--only-keep-debug")
+            .args([&program, &debug]));
+        run(Command::new("strip").arg(&program));
+        let told = threads_of_core(&[core]);
+        let unknown = told.iter().filter(|head| head.starts_with(unknown));
+        assert_eq!(unknown.count(), 4, "{told:?}");
+        let debug = debug.to_str().unwrap();
+        let mut threads = threads_of_core(&[core, "--debug-file", debug]);
+        threads.sort();
+        assert_eq!(threads, expected);
+        std::fs::remove_file(core).unwrap();
+    }
+    // Without types only the main thread has a name: the one in the notes.
+    let lines = Process::start(&rustc("named-lines", NAMED, "1"));
+    let core = lines.core().unwrap();
+    let threads = threads_of_core(&[core.to_str().unwrap()]);
+    let types = format!("{unknown} types, which debug = 2 in the profile adds");
+    assert!(threads.contains(&"named-lines".to_owned()), "{threads:?}");
+    let untold = threads.iter().filter(|head| **head == types);
+    assert_eq!(untold.count(), 4, "{threads:?}");
+    std::fs::remove_file(core).unwrap();
 }
 
 #[test]
@@ -657,12 +724,18 @@ fn waits() -> PathBuf {
 }
 
 fn rustc(name: &str, source: &str, level: &str) -> PathBuf {
+    rustc_as(name, source, level, "0")
+}
+
+fn rustc_as(name: &str, source: &str, level: &str, optimization: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = directory.join(format!("{name}.rs"));
     std::fs::write(&file, source).unwrap();
     let program = directory.join(name);
     run(Command::new("rustc")
+        .arg("--edition=2024")
         .arg(format!("-Cdebuginfo={level}"))
+        .arg(format!("-Copt-level={optimization}"))
         .args(["-Clink-arg=-Wl,--build-id", "-o"])
         .args([&program, &file]));
     program
@@ -706,6 +779,18 @@ impl Process {
     fn id(&self) -> u32 {
         self.0.id()
     }
+
+    /// A core file of the process; `None` if there is no gcore.
+    fn core(&self) -> Option<PathBuf> {
+        if Command::new("gcore").arg("--version").output().is_err() {
+            println!("no gcore, so no core file");
+            return None;
+        }
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pid.core");
+        let id = self.id().to_string();
+        run(Command::new("gcore").arg("-o").arg(&file).arg(&id));
+        Some(file.with_extension(format!("core.{id}")))
+    }
 }
 
 impl Drop for Process {
@@ -719,6 +804,14 @@ fn runtime_dump(pid: u32, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runtime-dump"))
         .arg("pid")
         .arg(pid.to_string())
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn of_core(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_runtime-dump"))
+        .arg("core")
         .args(arguments)
         .output()
         .unwrap()

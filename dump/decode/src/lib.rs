@@ -24,6 +24,7 @@
 //! * `leaf`: the details of known leaves;
 //! * `pool`: blocking closures that wait for a thread;
 //! * `workers`: the counters of a runtime's workers;
+//! * [`thread_names`]: the names of threads;
 //! * `trace`: the memory that a poll changes;
 //! * [`waits`]: the waits of tasks for other tasks;
 //! * `model`: the result, and [`detail_text`]: details as text;
@@ -52,6 +53,7 @@ mod roots;
 mod runtimes;
 pub mod seeds;
 pub mod stacks;
+pub mod thread_names;
 mod trace;
 pub mod waits;
 mod way;

@@ -23,15 +23,17 @@ use program::Program;
 use refusal::Refusal;
 use runtime_dump_decode::debug::index::{Index, Sections};
 use runtime_dump_decode::debug::types::Types;
+use runtime_dump_decode::mapped::Mapped;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 pub(crate) use surface::{Form, Options};
-use target::Mapping;
 use target::core::Core;
 use target::live::{DELETED, Process};
 use target::snapshot::Snapshot;
+use target::{Mapping, NoName};
 use threads::modules::{Module, modules};
+use threads::names::{self, Names};
 use threads::symbols::Symbols;
 use threads::unwind::{Stack, Unwinder, walk};
 use view::{Seen, View};
@@ -127,7 +129,8 @@ fn dump_process(
         let snapshot = Snapshot::new(pid)?;
         let stacks = walk(stopped.threads(), &mut unwinder, &snapshot);
         drop(stopped);
-        return loaded.write_threads(request, &stacks, out);
+        let debug_file = loaded.debug_file_for_threads(request)?;
+        return loaded.write_threads(request, debug_file.as_ref(), &stacks, out);
     }
     loaded.write_tasks(request, out, |view| {
         view.is_traced = twice.is_some();
@@ -201,8 +204,10 @@ fn dump_core(
     };
     if request.threads {
         let mut unwinder = Unwinder::new(&modules);
-        let stacks = walk(core.threads.clone(), &mut unwinder, &core);
-        return loaded.write_threads(request, &stacks, out);
+        let mut stacks = walk(core.threads.clone(), &mut unwinder, &core);
+        let debug_file = loaded.debug_file_for_threads(request)?;
+        loaded.name_threads(&mut stacks, debug_file.as_ref(), &core);
+        return loaded.write_threads(request, debug_file.as_ref(), &stacks, out);
     }
     let mut how = format!(", as {} has it", file.display());
     if let Some(cut) = core.cut {
@@ -263,10 +268,9 @@ impl Loaded<'_> {
         let sections = Sections::read((bytes, &path), package)?;
         let index = Index::build(&sections, &path, usize::MAX)?;
         let types = Types::new(&index);
-        let (size, align) = self.program.thread_locals;
         let mut view = View::new(
             self.bias,
-            size.checked_next_multiple_of(align).unwrap_or(size),
+            self.program.thread_locals_below_pointer(),
             self.mappings,
             &types,
             Unwinder::new(self.modules),
@@ -286,23 +290,45 @@ impl Loaded<'_> {
         written.map_err(Refusal::output)
     }
 
-    /// Writes threads and their stacks, which need no types.
-    fn write_threads(
-        &self,
-        request: &Request,
-        stacks: &[Stack],
-        out: &mut dyn Write,
-    ) -> Result<(), Refusal> {
-        // Names come from the debug file, or without one from the program's symbols.
+    /// The file with the debug information, if it is not the program. Threads and their stacks need none.
+    fn debug_file_for_threads(&self, request: &Request) -> Result<Option<Mapped>, Refusal> {
         let debug_file =
             self.program
                 .debug_file(&self.root, &self.beside, request.debug_file.as_deref());
-        let debug_file = match debug_file {
-            Err(refusal) if request.debug_file.is_some() => return Err(refusal),
-            other => other.ok().flatten(),
+        match debug_file {
+            Err(refusal) if request.debug_file.is_some() => Err(refusal),
+            other => Ok(other.ok().flatten()),
+        }
+    }
+
+    /// Adds the names that std has of the threads of a core file.
+    fn name_threads(&self, stacks: &mut [Stack], debug_file: Option<&Mapped>, core: &Core) {
+        let program = &self.program.file;
+        let (bytes, path) = match debug_file {
+            Some(file) => (&**file, &*file.path),
+            None => (&**program, &*self.name),
         };
+        let package = self.program.package(&self.beside, debug_file);
+        let package = package.as_ref().map(|file| (&**file, &*file.path));
+        let sections = Sections::read((bytes, path), package).ok();
+        let index = sections
+            .as_ref()
+            .and_then(|sections| Index::build_without_tokio(sections, path, usize::MAX).ok());
+        let names = Names::new(&self.program, index.as_ref(), &[&**program, bytes]);
+        names::add(&names, stacks, core);
+    }
+
+    /// Writes threads and their stacks.
+    fn write_threads(
+        &self,
+        request: &Request,
+        debug_file: Option<&Mapped>,
+        stacks: &[Stack],
+        out: &mut dyn Write,
+    ) -> Result<(), Refusal> {
+        // Names of functions come from the debug file, or without one from the program's symbols.
         surface::write_threads(
-            &self.named(stacks, debug_file.as_ref().map(|file| &*file.path)),
+            &self.named(stacks, debug_file.map(|file| &*file.path)),
             &request.options,
             out,
         )
@@ -315,6 +341,7 @@ impl Loaded<'_> {
         let stack = |stack: &Stack| surface::Thread {
             tid: stack.thread.tid,
             name: stack.thread.name.clone(),
+            no_name: stack.thread.no_name.map(NoName::text),
             state: stack.thread.state,
             cpu_ns: stack.thread.cpu_ns,
             stack: stack

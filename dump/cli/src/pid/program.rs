@@ -18,7 +18,7 @@ pub(crate) struct Program {
     /// The address of the program headers, by the file.
     pub(crate) headers: u64,
     /// The size and alignment of a thread's variables.
-    pub(crate) thread_locals: (u64, u64),
+    thread_locals: (u64, u64),
     pub(crate) build_id: String,
 }
 
@@ -65,6 +65,12 @@ impl Program {
             build_id,
             file,
         })
+    }
+
+    /// The distance of a thread's variables below its thread pointer.
+    pub(crate) fn thread_locals_below_pointer(&self) -> u64 {
+        let (size, align) = self.thread_locals;
+        size.checked_next_multiple_of(align).unwrap_or(size)
     }
 
     /// The address of the build id in the file, and its bytes.

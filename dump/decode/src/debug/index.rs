@@ -224,6 +224,22 @@ impl<'d> Index<'d> {
         path: &Path,
         most_bytes: usize,
     ) -> Result<Self, Unusable> {
+        let index = Self::build_without_tokio(sections, path, most_bytes)?;
+        match index.polls.is_empty() || index.cells.is_empty() {
+            true => Err(Unusable::NoTokio(path.into())),
+            false => Ok(index),
+        }
+    }
+
+    /// Like `build`, also of a program that has no tasks of tokio.
+    ///
+    /// # Errors
+    /// The reason why the debug information is unusable.
+    pub fn build_without_tokio(
+        sections: &'d Sections<'_>,
+        path: &Path,
+        most_bytes: usize,
+    ) -> Result<Self, Unusable> {
         let unreadable = |error: gimli::Error| Unusable::Unreadable(path.into(), error.to_string());
         let slice = |section: &'d Cow<'_, [u8]>| EndianSlice::new(section, LittleEndian);
         let empty = EndianSlice::new(&[], LittleEndian);
@@ -295,15 +311,14 @@ impl<'d> Index<'d> {
                 }
             }
         }
-        if !index.polls.is_empty() && !index.cells.is_empty() {
-            return Ok(index);
-        }
-        Err(match () {
-            () if is_split => Unusable::Split(path.into()),
+        let has_tasks = !index.polls.is_empty() && !index.cells.is_empty();
+        match () {
+            () if has_tasks => Ok(index),
+            () if is_split => Err(Unusable::Split(path.into())),
             // Every program has vtables. With types, the vtables are in the debug information.
-            () if is_rust && index.vtables.is_empty() => Unusable::NoTypes(path.into()),
-            () => Unusable::NoTokio(path.into()),
-        })
+            () if is_rust && index.vtables.is_empty() => Err(Unusable::NoTypes(path.into())),
+            () => Ok(index),
+        }
     }
 
     /// The approximate memory of the index, without the sections.

@@ -75,6 +75,8 @@ impl Source {
 pub(crate) struct Thread {
     pub(crate) tid: u32,
     pub(crate) name: String,
+    /// The reason why there is no name.
+    pub(crate) no_name: Option<&'static str>,
     pub(crate) state: &'static str,
     pub(crate) cpu_ns: Option<u64>,
     /// The stack, innermost frame first.
@@ -113,7 +115,7 @@ pub(crate) fn write_threads(
             name: &thread.name,
             state: thread.state,
             cpu_ns: thread.cpu_ns,
-            notes: &[],
+            notes: thread.no_name.as_slice(),
             stack,
             created_by: None,
         }),

@@ -381,6 +381,7 @@ mod tests {
         Thread {
             tid: 1,
             name: "main".into(),
+            no_name: None,
             state: "running",
             cpu_ns: None,
             stack: functions.iter().map(location).collect(),

@@ -10,6 +10,10 @@ use runtime_dump_decode::mapped::Mapped;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// The offset and size of the main thread's name in `NT_PRPSINFO`.
+const NAME: usize = 40;
+const NAME_SIZE: usize = 16;
+
 /// The note `NT_FILE`: the mapped files and their addresses.
 const NT_FILE: u32 = 0x4649_4c45;
 
@@ -70,7 +74,8 @@ impl Core {
             .program_headers(endian, bytes)
             .map_err(|error| unreadable(&error))?;
         let (mut threads, mut named, mut program_headers, mut pid) =
-            (Vec::new(), Vec::new(), None, 0);
+            (Vec::<Thread>::new(), Vec::new(), None, 0);
+        let mut main_name = String::new();
         for segment in headers {
             let Ok(Some(mut notes)) = segment.notes(endian, bytes) else {
                 continue;
@@ -79,12 +84,19 @@ impl Core {
                 let words = Words(note.desc());
                 match note.n_type(endian) {
                     elf::NT_PRSTATUS => threads.extend(thread(words)),
-                    elf::NT_PRPSINFO => pid = words.half(24).unwrap_or(0),
+                    elf::NT_PRPSINFO => {
+                        pid = words.half(24).unwrap_or(0);
+                        main_name = words.text(NAME, NAME_SIZE);
+                    }
                     elf::NT_AUXV => program_headers = program_headers.or(auxiliary(words)),
                     NT_FILE => named = files(words).unwrap_or_default(),
                     _ => {}
                 }
             }
+        }
+        let main_thread = threads.iter_mut().find(|thread| thread.tid == pid);
+        if let Some(main_thread) = main_thread {
+            main_thread.name = main_name;
         }
         let mut segments = Vec::new();
         let mut mappings = Vec::new();
@@ -255,6 +267,13 @@ impl Words<'_> {
         let bytes = self.0.get(at..at.checked_add(4)?)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     }
+
+    /// A text that ends with a zero byte; empty if it is not there.
+    fn text(self, at: usize, size: usize) -> String {
+        let bytes = self.0.get(at..at + size).unwrap_or_default();
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
+    }
 }
 
 fn thread(note: Words<'_>) -> Option<Thread> {
@@ -262,6 +281,7 @@ fn thread(note: Words<'_>) -> Option<Thread> {
     Some(Thread {
         tid: note.half(32)?,
         name: String::new(),
+        no_name: None,
         state: "unknown",
         cpu_ns: None,
         registers: Some(Registers {

@@ -299,6 +299,7 @@ impl About {
         Thread {
             tid,
             name: self.name,
+            no_name: None,
             state: self.state,
             cpu_ns: self.cpu_ns,
             registers,

@@ -38,11 +38,41 @@ pub(crate) struct Registers {
 #[derive(Clone, Debug)]
 pub(crate) struct Thread {
     pub(crate) tid: u32,
+    /// The name; empty where unknown.
     pub(crate) name: String,
+    /// The reason why there is no name.
+    pub(crate) no_name: Option<NoName>,
     /// The state by the kernel: running, sleeping.
     pub(crate) state: &'static str,
     /// The CPU time; `None` where unknown.
     pub(crate) cpu_ns: Option<u64>,
     /// The registers; `None` if the thread could not be stopped.
     pub(crate) registers: Option<Registers>,
+}
+
+/// The reason why a thread has no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoName {
+    /// The thread was spawned without one.
+    Unnamed,
+    /// The thread was not spawned by std, or it begins or ends.
+    NotOfStd,
+    /// The types of std's threads are not in the debug information.
+    NoTypes,
+    /// std's thread-local variables are not in the symbol table.
+    NoVariable,
+}
+
+impl NoName {
+    /// The reason as text.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Unnamed => "spawned without a name",
+            Self::NotOfStd => "name not known: std does not know the thread",
+            Self::NoTypes => "name not known without types, which debug = 2 in the profile adds",
+            Self::NoVariable => {
+                "name not known without the symbols of std (stripped, or Rust before 1.84)"
+            }
+        }
+    }
 }
