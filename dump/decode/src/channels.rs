@@ -1,9 +1,10 @@
 //! The ends of tokio's channels among the locals of an async body: owned, borrowed, shared, or in a structure. A `Notify` counts as
 //! the sender of a channel, and a future that waits for it as the receiver.
 //!
-//! Ends in a collection are not found. A local may still be listed after a move.
+//! `collections` reads ends in collections. A local may still be listed after a move.
 
 use super::Decoder;
+use super::collections::{CollectionPart, Collections};
 use super::elsewhere::Elsewhere;
 use super::inbox::{Contents, Inbox, Inboxes};
 use super::memory::Reader;
@@ -17,6 +18,9 @@ use std::rc::Rc;
 
 /// The most ends of one type.
 const MOST_ENDS: usize = 64;
+
+/// The most collections in one type.
+const MOST_COLLECTIONS: usize = 16;
 
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 5;
@@ -182,24 +186,91 @@ impl EndPart {
     }
 }
 
+/// The ends in a value.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    ends: Vec<EndPart>,
+    pub(crate) collections: Vec<CollectionPart>,
+}
+
+impl Found {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.collections.is_empty()
+    }
+
+    /// Adds the ends of a member at `offset`.
+    fn add(&mut self, member: &Found, offset: u64) {
+        let ends = member.ends.iter().map(|part| part.at(offset));
+        self.ends.extend(ends);
+        let collections = member.collections.iter().map(|part| part.at(offset));
+        self.collections.extend(collections);
+    }
+
+    /// The ends that a type has at `place`, seen from a pointer at `pointer` to a value of this type.
+    fn behind(&self, pointer: u64, place: u64) -> Self {
+        let ends = self.ends.iter();
+        let ends = ends.filter(|part| part.way.pointers() < MOST_POINTERS);
+        let collections = self.collections.iter();
+        let collections = collections.filter(|part| part.pointers() < MOST_POINTERS);
+        Self {
+            ends: ends.map(|part| part.at(place).behind(pointer)).collect(),
+            collections: collections
+                .map(|part| part.at(place).behind(pointer))
+                .collect(),
+        }
+    }
+
+    fn truncated(mut self) -> Self {
+        self.ends.truncate(MOST_ENDS);
+        self.collections.truncate(MOST_COLLECTIONS);
+        self
+    }
+
+    /// Reads the ends in an element of a collection, at `at`, and the messages of receivers.
+    pub(crate) fn read_element(
+        &self,
+        at: u64,
+        reader: &Reader<'_>,
+        mut add: impl FnMut(ChannelEnd),
+        inboxes: &mut Inboxes,
+    ) {
+        for part in &self.ends {
+            if let Some(end) = part.read(at, false, reader) {
+                add(end);
+                if let Some(inbox) = &part.inbox {
+                    inbox.read(end.channel, reader, inboxes);
+                }
+            }
+        }
+    }
+}
+
+/// The ends of a dump that are in no variable.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) inboxes: Inboxes,
+    pub(crate) collections: Collections,
+}
+
 /// The ends in a state of an async body.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
-    parts: Rc<[EndPart]>,
+    parts: Rc<Found>,
     /// Whether the body is a function of tokio that waits at these ends.
     waits: bool,
 }
 
 impl Ends {
-    /// Reads the ends, and the messages of receivers. An end that also a reference leads to is added once.
+    /// Reads the ends, the messages of receivers, and collections. An end that also a reference leads to is added once.
     pub(crate) fn read(
         &self,
         at: u64,
         reader: &Reader<'_>,
         details: &mut Vec<Detail>,
-        inboxes: &mut Inboxes,
+        beside: &mut Beside,
+        reads_collections: bool,
     ) {
-        for part in &*self.parts {
+        for part in &self.parts.ends {
             let Some(end) = part.read(at, self.waits, reader) else {
                 continue;
             };
@@ -209,7 +280,13 @@ impl Ends {
             }
             details.push(detail);
             if let Some(inbox) = part.inbox.as_ref().filter(|_| !self.waits) {
-                inbox.read(end.channel, reader, inboxes);
+                inbox.read(end.channel, reader, &mut beside.inboxes);
+            }
+        }
+        // A function of tokio that waits has no collection.
+        if reads_collections && !self.waits {
+            for part in &self.parts.collections {
+                part.read(at, reader, details, beside);
             }
         }
     }
@@ -222,7 +299,7 @@ pub(crate) fn awaited(
     (at, die): (u64, Die),
 ) -> Option<Detail> {
     let parts = decoder.ends_in(die);
-    parts.first()?.read(at, true, reader).map(Detail::End)
+    parts.ends.first()?.read(at, true, reader).map(Detail::End)
 }
 
 impl Decoder<'_, '_, '_> {
@@ -261,17 +338,16 @@ impl Decoder<'_, '_, '_> {
         &mut self,
         offset: u64,
         members: impl Iterator<Item = (&'m Member, bool)>,
-    ) -> Rc<[EndPart]> {
-        let mut parts = Vec::new();
+    ) -> Rc<Found> {
+        let mut parts = Found::default();
         for (member, is_captured) in members {
-            let found = self.ends_in(member.of);
-            parts.extend(found.iter().map(|part| EndPart {
-                is_captured,
-                ..part.at(offset + member.offset)
-            }));
+            let before = parts.ends.len();
+            parts.add(&self.ends_in(member.of), offset + member.offset);
+            for part in &mut parts.ends[before..] {
+                part.is_captured = is_captured;
+            }
         }
-        parts.truncate(MOST_ENDS);
-        parts.into()
+        Rc::new(parts.truncated())
     }
 
     /// The ends in a future that is no async body.
@@ -283,51 +359,74 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The ends in a type.
-    fn ends_in(&mut self, die: Die) -> Rc<[EndPart]> {
+    pub(crate) fn ends_in(&mut self, die: Die) -> Rc<Found> {
         if let Some(known) = self.ends.get(&die) {
             return known.clone();
         }
         // A recursive type has no further ends.
-        self.ends.insert(die, Rc::new([]));
-        let mut found = self.find_ends(die);
-        found.truncate(MOST_ENDS);
-        let found: Rc<[EndPart]> = found.into();
+        self.ends.insert(die, Rc::default());
+        let found = Rc::new(self.find_ends(die).truncated());
         self.ends.insert(die, found.clone());
         found
     }
 
-    fn find_ends(&mut self, die: Die) -> Vec<EndPart> {
+    fn find_ends(&mut self, die: Die) -> Found {
         let of = self.types.get(die);
         if let Some(end) = self.end(die, &of.path) {
-            return vec![end];
+            return Found {
+                ends: vec![end],
+                collections: Vec::new(),
+            };
+        }
+        if let Some(collection) = self.collection_of(die, &of) {
+            return Found {
+                ends: Vec::new(),
+                collections: vec![collection],
+            };
         }
         let is_of = |paths: &[&str]| paths.iter().any(|path| of.path.starts_with(path));
         match &of.shape {
             Shape::Structure(_) if is_of(&SHARING) => self.shared_ends(die).unwrap_or_default(),
-            Shape::Structure(_) if is_of(&OPAQUE) && !is_of(&LOCKS) => Vec::new(),
+            Shape::Structure(_) if is_of(&OPAQUE) && !is_of(&LOCKS) => Found::default(),
             Shape::Structure(members) => {
-                let mut all = Vec::new();
+                let mut all = Found::default();
                 for member in members {
-                    let found = self.ends_in(member.of);
-                    all.extend(found.iter().map(|part| part.at(member.offset)));
+                    all.add(&self.ends_in(member.of), member.offset);
                 }
                 all
             }
             Shape::Pointer(Some(inner)) if super::plan::is_owner(&of.path) => {
-                behind(0, &self.ends_in(*inner), 0)
+                self.ends_in(*inner).behind(0, 0)
             }
-            Shape::Enum(variants) => self.optional_ends(variants),
-            _ => Vec::new(),
+            Shape::Enum(variants) => Found {
+                ends: self.optional_ends(variants),
+                collections: match super::plan::is_coroutine(&of) {
+                    true => Vec::new(),
+                    false => self.collections_of_variants(variants),
+                },
+            },
+            _ => Found::default(),
         }
     }
 
     /// The ends in the value of an `Arc` or `Rc`.
-    fn shared_ends(&mut self, die: Die) -> Option<Vec<EndPart>> {
+    fn shared_ends(&mut self, die: Die) -> Option<Found> {
         let types = self.types;
         let counted = types.pointee(die)?;
         let (place, value) = value_of(types, counted)?;
         let (pointer, _) = types.peel(die);
-        Some(behind(pointer, &self.ends_in(value), place))
+        Some(self.ends_in(value).behind(pointer, place))
+    }
+
+    /// The collections in the variants of an enum.
+    fn collections_of_variants(&mut self, of: &Enum) -> Vec<CollectionPart> {
+        let mut all = Vec::new();
+        for variant in &of.variants {
+            let found = self.ends_in(variant.member.of);
+            let found = found.collections.iter();
+            all.extend(found.map(|part| part.in_variant(of, variant.value, variant.member.offset)));
+        }
+        all
     }
 
     /// The ends in an `Option` that is `None` if the pointer to the channel is null.
@@ -338,7 +437,8 @@ impl Decoder<'_, '_, '_> {
         let mut all = Vec::new();
         for variant in &variants.variants {
             let found = self.ends_in(variant.member.of);
-            let found = found.iter().map(|part| part.at(variant.member.offset));
+            let found = found.ends.iter();
+            let found = found.map(|part| part.at(variant.member.offset));
             all.extend(found.filter(|part| part.way.begins_at(place)));
         }
         all
@@ -434,7 +534,7 @@ impl Decoder<'_, '_, '_> {
             let kinds = [Channel::Mpsc, Channel::Watch, Channel::Broadcast];
             end.end == End::Receiver && kinds.contains(&end.kind)
         };
-        ends.iter().any(is_polled)
+        ends.ends.iter().any(is_polled)
     }
 
     /// The ends in a message, in structures, enums and boxes. A future in a message has none.
@@ -468,14 +568,6 @@ impl Decoder<'_, '_, '_> {
             _ => Contents::default(),
         }
     }
-}
-
-/// The ends that a type has at `place`, seen from a pointer at `pointer` to a value of this type.
-fn behind(pointer: u64, ends: &[EndPart], place: u64) -> Vec<EndPart> {
-    let short = ends
-        .iter()
-        .filter(|part| part.way.pointers() < MOST_POINTERS);
-    short.map(|part| part.at(place).behind(pointer)).collect()
 }
 
 /// The value beside the counts of an `Arc` or `Rc`, and its offset.

@@ -1,13 +1,12 @@
 //! The decoder, and the state that it keeps between dumps.
 
-use crate::channels::EndPart;
+use crate::channels::{Beside, Found};
 use crate::debug::index::{Die, Poll};
 use crate::debug::types::Types;
 use crate::elsewhere::Elsewhere;
-use crate::inbox::Inboxes;
 use crate::layout::Layout;
 use crate::memory::{Memory, Reader};
-use crate::model::{Dump, Frame, Unreceived};
+use crate::model::{Dump, Frame, Stored};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::plan::Plan;
 use crate::seeds;
@@ -98,9 +97,9 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) plans: NumberMap<Die, Rc<Plan>>,
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
-    pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
-    /// The messages that were read for this dump.
-    pub(crate) inboxes: Inboxes,
+    pub(crate) ends: NumberMap<Die, Rc<Found>>,
+    /// The messages and collections that were read for this dump.
+    pub(crate) beside: Beside,
     /// Whether the ends in a message are being found.
     pub(crate) is_in_message: bool,
     /// The types of ends that may be where the decoder does not look, after their first use.
@@ -133,7 +132,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
             ends: NumberMap::default(),
-            inboxes: Inboxes::default(),
+            beside: Beside::default(),
             is_in_message: false,
             elsewhere: None,
             layouts: NumberMap::default(),
@@ -152,19 +151,27 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
     /// Decodes all tasks of all runtimes. Only `Look::Decode` returns tasks.
     pub fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
         self.vtables.clear();
-        self.inboxes = Inboxes::default();
+        self.beside = Beside::default();
         let reader = Reader::new(process.memory, budget.bytes);
         let mut dump = Dump::default();
         self.find_tasks(process, &reader, budget, look, &mut dump);
         dump.out_of_bytes = reader.is_exhausted();
-        dump.unreceived = self.take_unreceived();
+        dump.stored = self.take_stored();
         dump.frames = self.frames.clone();
         dump
     }
 
-    /// The ends of channels in messages that were not received, of the tasks that were decoded since the last call.
-    pub fn take_unreceived(&mut self) -> Vec<Unreceived> {
-        std::mem::take(&mut self.inboxes).unreceived
+    /// The ends of channels that are in no variable, of the tasks that were decoded since the last call.
+    pub fn take_stored(&mut self) -> Stored {
+        let Beside {
+            inboxes,
+            collections,
+        } = std::mem::take(&mut self.beside);
+        Stored {
+            unreceived: inboxes.unreceived,
+            collected: collections.collected,
+            left_out: collections.left_out,
+        }
     }
 
     /// The frames that chains refer to. Each dump adds frames.

@@ -77,7 +77,7 @@ impl Detail {
             Detail::Descriptor(number) => format!("file descriptor {number}"),
             Detail::Queued => "waits for a thread of the blocking pool".into(),
             Detail::NotPolled => "not polled yet".into(),
-            Detail::PollsMore => return None,
+            Detail::PollsMore | Detail::Collection(_) => return None,
         })
     }
 }

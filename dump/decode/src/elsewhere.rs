@@ -135,6 +135,11 @@ impl Elsewhere {
                 continue;
             }
             match of.shape {
+                Shape::Structure(_) if of.path.starts_with("alloc::boxed::Box<[") => {
+                    let each = types.find(die, "data_ptr");
+                    let each = each.and_then(|(_, pointer)| types.pointee(pointer));
+                    next.extend(each.map(|each| (each, sight.max(Sight::Hidden))));
+                }
                 Shape::Structure(members) => {
                     next.extend(members.iter().map(|member| (member.of, sight)));
                 }
@@ -155,6 +160,9 @@ impl Elsewhere {
                     next.extend(variants.map(|variant| (variant.member.of, sight)));
                 }
                 Shape::Array(Some(each)) => next.push((each, sight.max(Sight::Hidden))),
+                Shape::Pointer(Some(inner)) if of.path.starts_with("alloc::boxed::Box<") => {
+                    next.push((inner, sight));
+                }
                 _ => {}
             }
         }

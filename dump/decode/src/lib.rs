@@ -19,6 +19,7 @@
 //! * `way`: to a place in memory, through pointers;
 //! * `held`: guards and descriptors in an async body;
 //! * `channels`: ends of channels in an async body;
+//! * `collections`: ends of channels in collections;
 //! * `inbox`: ends of channels in messages that were not received;
 //! * `kept`: futures that an async body keeps and does not await;
 //! * `leaf`: the details of known leaves;
@@ -32,6 +33,7 @@
 
 mod chain;
 mod channels;
+mod collections;
 pub mod debug;
 mod decoder;
 pub mod detail_text;

@@ -16,8 +16,8 @@ pub struct Dump {
     pub unlisted: Vec<(u32, u64)>,
     /// The frames that chains refer to.
     pub frames: Vec<Frame>,
-    /// The ends of channels in messages that were not received.
-    pub unreceived: Vec<Unreceived>,
+    /// The ends of channels that are in no variable.
+    pub stored: Stored,
     /// Whether reading stopped at the bound of bytes.
     pub out_of_bytes: bool,
 }
@@ -166,7 +166,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain without frames, of the ends of channels only. The task waits at none of them.
+    /// A chain without frames, of the ends of channels and of collections with ends only. The task waits at none of them.
     pub fn only_ends(&self) -> Chain {
         let mut chain = Chain::default();
         self.add_ends(&mut chain.details);
@@ -175,6 +175,7 @@ impl Chain {
 
     fn add_ends(&self, into: &mut Vec<Detail>) {
         into.extend(self.details.iter().filter_map(|detail| match detail {
+            Detail::Collection(_) => Some(*detail),
             Detail::End(end) => Some(Detail::End(ChannelEnd {
                 waits: false,
                 ..*end
@@ -192,7 +193,11 @@ impl Chain {
         let mut branches = self.branches.iter().zip(&other.branches);
         let [own, others] = [self, other].map(|chain| {
             let details = chain.details.iter();
-            details.filter(|detail| !matches!(detail, Detail::End(end) if !end.waits))
+            details.filter(|detail| match detail {
+                Detail::End(end) => end.waits,
+                Detail::Collection(_) => false,
+                _ => true,
+            })
         });
         self.frames == other.frames
             && self.cut == other.cut
@@ -261,6 +266,8 @@ pub enum Detail {
     },
     /// An end of a channel.
     End(ChannelEnd),
+    /// A collection that has ends of channels.
+    Collection(CollectionId),
     /// The id of the task whose end is awaited; 0 where it cannot be read.
     Joins(u64),
     /// A guard of the lock with this semaphore is among the locals, so the task may hold the lock.
@@ -337,6 +344,51 @@ pub struct Unreceived {
     pub end: End,
     /// The address of the channel that the message is in.
     pub inbox: u64,
+}
+
+/// The ends of channels that are in no variable.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// The ends in messages that were not received.
+    pub unreceived: Vec<Unreceived>,
+    /// The ends in collections.
+    pub collected: Vec<Collected>,
+    /// The number of elements of collections that were not read, as they are beyond the bounds.
+    pub left_out: u64,
+}
+
+/// A sentence on the elements of collections beyond the bounds; `None` without any.
+pub fn left_out(elements: u64) -> Option<String> {
+    let (are, them) = match elements {
+        0 => return None,
+        1 => ("element", "an end of a channel in it is not named"),
+        _ => ("elements", "ends of channels in them are not named"),
+    };
+    Some(format!(
+        "{elements} {are} of collections are beyond the bound of what is read: {them}"
+    ))
+}
+
+/// A collection: its first element, table or node, and its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CollectionId {
+    /// The address.
+    pub at: u64,
+    /// The number of elements.
+    pub length: u64,
+}
+
+/// An end of a channel in a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Collected {
+    /// The address of the channel.
+    pub channel: u64,
+    /// The end.
+    pub end: End,
+    /// Whether the channel is a `Notify`.
+    pub is_notify: bool,
+    /// The collection that the end is in, also by way of other collections.
+    pub collection: CollectionId,
 }
 
 /// The kinds of channels.

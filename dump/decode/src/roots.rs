@@ -33,7 +33,7 @@ impl Decoder<'_, '_, '_> {
         if futures.is_empty() {
             return None;
         }
-        let mut found: Option<Chain> = None;
+        let mut found: Option<(Chain, (u64, Die))> = None;
         let mut is_ambiguous = false;
         let mut places = MOST_PLACES;
         self.is_guessing = true;
@@ -45,8 +45,9 @@ impl Decoder<'_, '_, '_> {
                     let mut chain = Chain::default();
                     self.follow(future, at, process.bias, reader, budget, &mut chain);
                     if is_sound(&chain) {
-                        is_ambiguous |= found.as_ref().is_some_and(|known| *known != chain);
-                        found.get_or_insert(chain);
+                        let known = found.as_ref();
+                        is_ambiguous |= known.is_some_and(|(known, _)| *known != chain);
+                        found.get_or_insert((chain, (at, future)));
                     }
                     at += 8;
                 }
@@ -60,7 +61,15 @@ impl Decoder<'_, '_, '_> {
             Some(_) if is_ambiguous => {
                 Body::Missing("several places on its thread's stack may be its future")
             }
-            Some(chain) => Body::Chain(chain),
+            Some((mut chain, (at, future))) => {
+                // Now the place is known.
+                let mut whole = Chain::default();
+                self.follow(future, at, process.bias, reader, budget, &mut whole);
+                let ends = whole.only_ends().details.into_iter();
+                let is_collection = |detail: &Detail| matches!(detail, Detail::Collection(_));
+                chain.details.extend(ends.filter(is_collection));
+                Body::Chain(chain)
+            }
             None => Body::Missing("its future is not found on the stack of its thread"),
         };
         Some(Task {

@@ -2,13 +2,22 @@
 //!
 //! "May" in these texts: a guard or an end of a channel can still be listed among an async body's locals after a move.
 
-use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Timer, Unreceived};
+use crate::model::{
+    Chain, Channel, ChannelEnd, Collected, CollectionId, Detail, End, Frame, Stored, Timer,
+    Unreceived,
+};
 use crate::numbers::{NumberMap, NumberSet};
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 /// The most tasks that are named.
 const NAMED: usize = 5;
+
+/// The most tasks of a collection that count as owners of an end in it. One more than are named, so that a note says that there are more.
+const MOST_SHARING: usize = NAMED + 1;
+
+/// The most tasks of a collection that are looked at for those that do not wait for a `Notify` in it.
+const MOST_LOOKED_AT: usize = 1_000;
 
 /// The most steps of a search for a cycle.
 const MOST_STEPS: usize = 64;
@@ -25,6 +34,8 @@ pub struct Waits {
     unreceived: Vec<Unreceived>,
     /// The tasks that have a `Notify` and do not wait for it themselves, sorted by `Notify`; each once.
     notifiers: Vec<(u64, u64)>,
+    /// Each `Notify` that a task waits for.
+    notified: NumberSet<u64>,
     /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
     /// The number of tasks that wait for permits, by semaphore.
@@ -63,6 +74,35 @@ type Owned = (u64, End, Owner);
 
 fn tasks_of(owned: &[Owned]) -> impl ExactSizeIterator<Item = u64> + Clone {
     owned.iter().map(|(.., owner)| owner.task)
+}
+
+/// The tasks that have collections.
+#[derive(Debug, Default)]
+struct Sharing(Vec<(CollectionId, u64)>);
+
+impl Sharing {
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup();
+    }
+
+    /// The tasks that have a collection, the lowest id first.
+    fn tasks(&self, collection: CollectionId) -> impl Iterator<Item = u64> {
+        let tasks = group(&self.0, collection, |(of, _)| *of);
+        tasks.iter().map(|(_, task)| *task)
+    }
+}
+
+/// Whether the end is a `Notify`.
+fn is_notifier(one: &Collected) -> bool {
+    one.is_notify && one.end == End::Sender
+}
+
+/// Whether a task is among these owners of one end.
+fn has(owned: &[Owned], task: u64) -> bool {
+    owned
+        .binary_search_by_key(&task, |(.., owner)| owner.task)
+        .is_ok()
 }
 
 /// The tasks that may have an end.
@@ -126,17 +166,15 @@ impl Cycle {
 impl Waits {
     /// Collects the waits of tasks, given as id, `is_waiting` and chain. A task that does not wait has only ends and
     /// guards.
-    pub fn of<'c>(
-        tasks: impl Iterator<Item = (u64, bool, &'c Chain)>,
-        unreceived: Vec<Unreceived>,
-    ) -> Self {
+    pub fn of<'c>(tasks: impl Iterator<Item = (u64, bool, &'c Chain)>, stored: Stored) -> Self {
         let mut waits = Self {
-            unreceived,
+            unreceived: stored.unreceived,
             ..Self::default()
         };
+        let mut sharing = Sharing::default();
         for (id, is_waiting, chain) in tasks {
             let mut task = Task::default();
-            waits.add(id, chain, &mut task);
+            waits.add(id, chain, &mut task, &mut sharing);
             for kept in &chain.kept {
                 waits.given.entry(kept.semaphore).or_default().push(id);
             }
@@ -148,19 +186,31 @@ impl Waits {
         }
         waits.unreceived.sort_unstable();
         waits.unreceived.dedup();
+        sharing.sort();
+        let awaited = waits.awaited();
+        let mut collected = stored.collected;
+        collected.retain(|one| awaited.contains(&one.channel));
+        collected.sort_unstable();
+        collected.dedup();
+        waits.add_collected(&collected, &sharing);
         waits.ends.sort_unstable();
         // An end that is not captured stands before one that is.
         waits
             .ends
-            .dedup_by_key(|(channel, end, owner)| (*channel, *end, owner.task));
+            .dedup_by(|(channel, end, other), (of, which, owner)| {
+                let is_same = (*channel, *end, other.task) == (*of, *which, owner.task);
+                if is_same {
+                    owner.is_elsewhere |= other.is_elsewhere;
+                }
+                is_same
+            });
+        waits.add_notifiers_by(&collected, &sharing);
         waits.notifiers.sort_unstable();
         waits.notifiers.dedup();
         let mut notifiers = std::mem::take(&mut waits.notifiers);
         notifiers.retain(|(notify, task)| {
             let waiting = waits.with((*notify, End::Receiver));
-            waiting
-                .binary_search_by_key(task, |(.., owner)| owner.task)
-                .is_err()
+            !has(waiting, *task)
         });
         waits.notifiers = notifiers;
         for task in waits.tasks.values() {
@@ -171,7 +221,45 @@ impl Waits {
         waits
     }
 
-    fn add(&mut self, id: u64, chain: &Chain, task: &mut Task) {
+    /// The channels whose ends notes and cycles ask for: tasks wait at them, or they have messages with ends.
+    fn awaited(&self) -> NumberSet<u64> {
+        let waits = self.tasks.values().flat_map(|task| &task.waits);
+        let channels = waits.filter_map(|wait| match wait {
+            Wait::Channel(end) => Some(end.channel),
+            Wait::Permits(_) | Wait::Join(_) => None,
+        });
+        let inboxes = self.unreceived.iter().map(|one| one.inbox);
+        let notifies = self.notified.iter().copied();
+        channels.chain(inboxes).chain(notifies).collect()
+    }
+
+    /// Adds the tasks that have ends in collections. No cycle goes through these: an end in a collection may be in another one since.
+    fn add_collected(&mut self, collected: &[Collected], sharing: &Sharing) {
+        for one in collected.iter().filter(|one| !is_notifier(one)) {
+            let tasks = sharing.tasks(one.collection).take(MOST_SHARING);
+            let owners = tasks.map(|task| Owner {
+                task,
+                is_captured: false,
+                is_elsewhere: true,
+            });
+            let owned = owners.map(|owner| (one.channel, one.end, owner));
+            self.ends.extend(owned);
+        }
+    }
+
+    /// Adds the tasks that have a `Notify` in a collection and do not wait for it.
+    fn add_notifiers_by(&mut self, collected: &[Collected], sharing: &Sharing) {
+        for one in collected.iter().filter(|one| is_notifier(one)) {
+            let waiting = self.with((one.channel, End::Receiver));
+            let tasks = sharing.tasks(one.collection).take(MOST_LOOKED_AT);
+            let tasks = tasks.filter(|task| !has(waiting, *task));
+            let notifiers = tasks.take(MOST_SHARING).map(|task| (one.channel, task));
+            let notifiers = notifiers.collect::<Vec<_>>();
+            self.notifiers.extend(notifiers);
+        }
+    }
+
+    fn add(&mut self, id: u64, chain: &Chain, task: &mut Task, sharing: &mut Sharing) {
         let channel_of = |semaphore: u64| {
             chain.details.iter().find_map(|detail| match detail {
                 Detail::End(end) if is_of(*end, semaphore) => Some(*end),
@@ -192,8 +280,11 @@ impl Waits {
                 }
                 Detail::End(end) => {
                     // A wait for a `Notify` leads nowhere, and may be a part of a wait for a channel.
-                    if end.waits && end.end == End::Receiver && end.kind != Channel::Notify {
-                        task.waits.push(Wait::Channel(end));
+                    if end.waits && end.end == End::Receiver {
+                        match end.kind {
+                            Channel::Notify => _ = self.notified.insert(end.channel),
+                            _ => task.waits.push(Wait::Channel(end)),
+                        }
                     }
                     let owner = Owner {
                         task: id,
@@ -205,12 +296,13 @@ impl Waits {
                         _ => self.ends.push((end.channel, end.end, owner)),
                     }
                 }
+                Detail::Collection(collection) => sharing.0.push((collection, id)),
                 Detail::Joins(other) if other != 0 => task.waits.push(Wait::Join(other)),
                 _ => {}
             }
         }
         for branch in &chain.branches {
-            self.add(id, branch, task);
+            self.add(id, branch, task, sharing);
         }
     }
 

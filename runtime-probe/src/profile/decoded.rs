@@ -10,6 +10,7 @@ use crate::snapshot::tasks::Tasks;
 use crate::snapshot::unpolled::{self, Unpolled};
 use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::stack::{Branch, Location, Stack};
+use runtime_dump_decode::model::left_out;
 use runtime_dump_decode::numbers::NumberSet;
 use runtime_dump_decode::stacks::ChainStack;
 use runtime_dump_decode::waits::Cycle;
@@ -116,8 +117,11 @@ impl Decoded {
             let left_out = grouped(found.left_out as u64);
             remark += &format!("; for {left_out} there was no time");
         }
+        let remark = (!foreign.is_empty()).then_some(remark);
+        let limit = left_out(found.left_out_of_collections);
+        let remark: Vec<String> = remark.into_iter().chain(limit).collect();
         Self {
-            remark: (!foreign.is_empty()).then_some(remark),
+            remark: (!remark.is_empty()).then(|| remark.join("; ")),
             found,
             waiting,
             still,

@@ -89,6 +89,8 @@ pub(crate) struct Found {
     pub(crate) stacks: Vec<ChainStack>,
     /// How many tasks were left out for lack of time.
     pub(crate) left_out: usize,
+    /// How many elements of collections are beyond the bounds of what is searched for ends of channels.
+    pub(crate) left_out_of_collections: u64,
     /// About how much memory the index takes.
     pub(crate) index_bytes: usize,
 }
@@ -267,7 +269,7 @@ fn look(
     bias: u64,
 ) -> Found {
     pages.renew();
-    decoder.take_unreceived();
+    decoder.take_stored();
     let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
     let places = decoder.locate(pages, &|| pages.renew(), &question.handles, &wanted, BUDGET);
     // Neighbours in memory share pages.
@@ -323,7 +325,9 @@ fn look(
         (seen.id, is_waiting(word), &seen.chain)
     });
     let polled = polled.iter().map(|(id, chain)| (*id, false, chain));
-    let waits = Waits::of(waiting.chain(polled), decoder.take_unreceived());
+    let stored = decoder.take_stored();
+    found.left_out_of_collections = stored.left_out;
+    let waits = Waits::of(waiting.chain(polled), stored);
     found.cycles = waits.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();

@@ -12,7 +12,7 @@ use runtime_dump::goroutine::{Goroutine, Group};
 use runtime_dump::stack::{Location, Stack};
 use runtime_dump::thread;
 use runtime_dump_decode::detail_text::span;
-use runtime_dump_decode::model::{Dump, Runtime};
+use runtime_dump_decode::model::{Dump, Runtime, left_out};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -226,6 +226,9 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     }
     if rows.rows.len() < rows.total {
         writeln!(out, "# {} of them are shown", rows.rows.len())?;
+    }
+    if let Some(limit) = left_out(dump.stored.left_out) {
+        writeln!(out, "# {limit}")?;
     }
     if dump.out_of_bytes {
         writeln!(

@@ -61,7 +61,7 @@ impl Rows {
         // Roots of `block_on` have no id of their own.
         let roots: Vec<Chain> = dump.tasks.iter().filter_map(ends_of_root).collect();
         let roots = roots.iter().map(|ends| (0, false, ends));
-        let waits = Waits::of(waiting.chain(polled).chain(roots), dump.unreceived.clone());
+        let waits = Waits::of(waiting.chain(polled).chain(roots), dump.stored.clone());
         let cycles = waits.cycles();
         let cycles = cycles.iter().map(|cycle| {
             format!(
