@@ -53,9 +53,9 @@ impl Decoder<'_, '_, '_> {
 
     fn read_ends(&mut self, ends: &Ends, at: u64, reader: &Reader<'_>, chain: &mut Chain) {
         // A guessed place may have no future, and then what looks like a collection is none.
-        let reads_collections = !self.is_guessing;
+        let is_certain = !self.is_guessing;
         let details = &mut chain.details;
-        ends.read(at, reader, details, &mut self.beside, reads_collections);
+        ends.read(at, reader, details, &mut self.beside, is_certain);
     }
 
     /// Appends the futures at `part` to the chain. Returns false if no future is there, or if the future has returned.

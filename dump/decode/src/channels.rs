@@ -10,6 +10,7 @@ use super::inbox::{Contents, Inbox, Inboxes};
 use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
+use super::tokens::{NODE, TokenPart, Tokens};
 use super::way::Way;
 use crate::debug::index::Die;
 use crate::debug::types::{Enum, Member, Shape, Types};
@@ -21,6 +22,9 @@ const MOST_ENDS: usize = 64;
 
 /// The most collections in one type.
 const MOST_COLLECTIONS: usize = 16;
+
+/// The most cancellation tokens in one type.
+const MOST_TOKENS: usize = 16;
 
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 5;
@@ -52,7 +56,7 @@ const LOCKS: [&str; 2] = ["tokio::sync::mutex::Mutex<", "tokio::sync::rwlock::Rw
 /// What is inside of these is tokio's own, or may be gone.
 const OPAQUE: [&str; 3] = ["alloc::sync::", "alloc::rc::", "tokio::sync::"];
 
-const NOTIFY: &str = "tokio::sync::notify::Notify";
+pub(crate) const NOTIFY: &str = "tokio::sync::notify::Notify";
 
 const ROWS: &[Row] = &[
     (
@@ -191,6 +195,7 @@ impl EndPart {
 pub(crate) struct Found {
     ends: Vec<EndPart>,
     pub(crate) collections: Vec<CollectionPart>,
+    tokens: Vec<TokenPart>,
 }
 
 impl Found {
@@ -204,6 +209,8 @@ impl Found {
         self.ends.extend(ends);
         let collections = member.collections.iter().map(|part| part.at(offset));
         self.collections.extend(collections);
+        let tokens = member.tokens.iter().map(|part| part.at(offset));
+        self.tokens.extend(tokens);
     }
 
     /// The ends that a type has at `place`, seen from a pointer at `pointer` to a value of this type.
@@ -212,17 +219,21 @@ impl Found {
         let ends = ends.filter(|part| part.way.pointers() < MOST_POINTERS);
         let collections = self.collections.iter();
         let collections = collections.filter(|part| part.pointers() < MOST_POINTERS);
+        let tokens = self.tokens.iter();
+        let tokens = tokens.filter(|part| part.way.pointers() < MOST_POINTERS);
         Self {
             ends: ends.map(|part| part.at(place).behind(pointer)).collect(),
             collections: collections
                 .map(|part| part.at(place).behind(pointer))
                 .collect(),
+            tokens: tokens.map(|part| part.at(place).behind(pointer)).collect(),
         }
     }
 
     fn truncated(mut self) -> Self {
         self.ends.truncate(MOST_ENDS);
         self.collections.truncate(MOST_COLLECTIONS);
+        self.tokens.truncate(MOST_TOKENS);
         self
     }
 
@@ -233,6 +244,7 @@ impl Found {
         reader: &Reader<'_>,
         mut add: impl FnMut(ChannelEnd),
         inboxes: &mut Inboxes,
+        tokens: &mut Tokens,
     ) {
         for part in &self.ends {
             if let Some(end) = part.read(at, false, reader) {
@@ -242,6 +254,9 @@ impl Found {
                 }
             }
         }
+        for part in &self.tokens {
+            part.read(at, reader, tokens);
+        }
     }
 }
 
@@ -250,6 +265,7 @@ impl Found {
 pub(crate) struct Beside {
     pub(crate) inboxes: Inboxes,
     pub(crate) collections: Collections,
+    pub(crate) tokens: Tokens,
 }
 
 /// The ends in a state of an async body.
@@ -268,7 +284,7 @@ impl Ends {
         reader: &Reader<'_>,
         details: &mut Vec<Detail>,
         beside: &mut Beside,
-        reads_collections: bool,
+        is_certain: bool,
     ) {
         for part in &self.parts.ends {
             let Some(end) = part.read(at, self.waits, reader) else {
@@ -284,9 +300,12 @@ impl Ends {
             }
         }
         // A function of tokio that waits has no collection.
-        if reads_collections && !self.waits {
+        if is_certain && !self.waits {
             for part in &self.parts.collections {
                 part.read(at, reader, details, beside);
+            }
+            for part in &self.parts.tokens {
+                part.read(at, reader, &mut beside.tokens);
             }
         }
     }
@@ -375,14 +394,17 @@ impl Decoder<'_, '_, '_> {
         if let Some(end) = self.end(die, &of.path) {
             return Found {
                 ends: vec![end],
-                collections: Vec::new(),
+                ..Found::default()
             };
         }
         if let Some(collection) = self.collection_of(die, &of) {
             return Found {
-                ends: Vec::new(),
                 collections: vec![collection],
+                ..Found::default()
             };
+        }
+        if of.path == NODE {
+            return self.ends_of_token(die);
         }
         let is_of = |paths: &[&str]| paths.iter().any(|path| of.path.starts_with(path));
         match &of.shape {
@@ -398,13 +420,8 @@ impl Decoder<'_, '_, '_> {
             Shape::Pointer(Some(inner)) if super::plan::is_owner(&of.path) => {
                 self.ends_in(*inner).behind(0, 0)
             }
-            Shape::Enum(variants) => Found {
-                ends: self.optional_ends(variants),
-                collections: match super::plan::is_coroutine(&of) {
-                    true => Vec::new(),
-                    false => self.collections_of_variants(variants),
-                },
-            },
+            Shape::Enum(_) if super::plan::is_coroutine(&of) => Found::default(),
+            Shape::Enum(variants) => self.ends_of_variants(variants),
             _ => Found::default(),
         }
     }
@@ -418,28 +435,35 @@ impl Decoder<'_, '_, '_> {
         Some(self.ends_in(value).behind(pointer, place))
     }
 
-    /// The collections in the variants of an enum.
-    fn collections_of_variants(&mut self, of: &Enum) -> Vec<CollectionPart> {
-        let mut all = Vec::new();
-        for variant in &of.variants {
-            let found = self.ends_in(variant.member.of);
-            let found = found.collections.iter();
-            all.extend(found.map(|part| part.in_variant(of, variant.value, variant.member.offset)));
+    /// The `Notify` of a cancellation token, and the token. The token's parent and children belong to other tasks.
+    fn ends_of_token(&mut self, node: Die) -> Found {
+        let mut found = Found::default();
+        if let Some((offset, notify)) = self.notify_of_token(node) {
+            found.add(&self.ends_in(notify), offset);
         }
-        all
+        found.tokens.extend(self.token(node));
+        found
     }
 
-    /// The ends in an `Option` that is `None` if the pointer to the channel is null.
-    fn optional_ends(&mut self, variants: &Enum) -> Vec<EndPart> {
-        let (Some((place, _)), [_, _]) = (variants.discriminant, &variants.variants[..]) else {
-            return Vec::new();
+    /// The collections in the variants of an enum. Of an `Option` that is `None` if a pointer is null, also the ends and tokens
+    /// behind that pointer.
+    fn ends_of_variants(&mut self, of: &Enum) -> Found {
+        let null = match (of.discriminant, &of.variants[..]) {
+            (Some((place, _)), [_, _]) => Some(place),
+            _ => None,
         };
-        let mut all = Vec::new();
-        for variant in &variants.variants {
+        let is_there = |way: &Way| null.is_some_and(|null| way.begins_at(null));
+        let mut all = Found::default();
+        for variant in &of.variants {
             let found = self.ends_in(variant.member.of);
-            let found = found.ends.iter();
-            let found = found.map(|part| part.at(variant.member.offset));
-            all.extend(found.filter(|part| part.way.begins_at(place)));
+            let offset = variant.member.offset;
+            let ends = found.ends.iter().map(|part| part.at(offset));
+            all.ends.extend(ends.filter(|part| is_there(&part.way)));
+            let tokens = found.tokens.iter().map(|part| part.at(offset));
+            all.tokens.extend(tokens.filter(|part| is_there(&part.way)));
+            let collections = found.collections.iter();
+            let collections = collections.map(|part| part.in_variant(of, variant.value, offset));
+            all.collections.extend(collections);
         }
         all
     }

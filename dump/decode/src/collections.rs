@@ -145,6 +145,7 @@ impl CollectionPart {
             let Beside {
                 inboxes,
                 collections,
+                tokens,
             } = &mut *beside;
             if *left == 0 || collections.read == MOST_IN_ALL {
                 break;
@@ -160,7 +161,8 @@ impl CollectionPart {
                     collection: id,
                 });
             };
-            self.inside.read_element(*element, reader, add, inboxes);
+            self.inside
+                .read_element(*element, reader, add, inboxes, tokens);
             for nested in &self.inside.collections {
                 if let Some(places) = nested.places(*element, reader) {
                     nested.read_elements(&places, id, reader, left, beside);

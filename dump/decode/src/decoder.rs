@@ -166,11 +166,13 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         let Beside {
             inboxes,
             collections,
+            tokens,
         } = std::mem::take(&mut self.beside);
         Stored {
             unreceived: inboxes.unreceived,
             collected: collections.collected,
             left_out: collections.left_out,
+            parents: tokens.parents,
         }
     }
 

@@ -21,6 +21,7 @@
 //! * `channels`: ends of channels in an async body;
 //! * `collections`: ends of channels in collections;
 //! * `inbox`: ends of channels in messages that were not received;
+//! * `tokens`: the parents of cancellation tokens;
 //! * `kept`: futures that an async body keeps and does not await;
 //! * `leaf`: the details of known leaves;
 //! * `pool`: blocking closures that wait for a thread;
@@ -56,6 +57,7 @@ mod runtimes;
 pub mod seeds;
 pub mod stacks;
 pub mod thread_names;
+mod tokens;
 mod trace;
 pub mod waits;
 mod way;

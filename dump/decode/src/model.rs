@@ -355,6 +355,17 @@ pub struct Stored {
     pub collected: Vec<Collected>,
     /// The number of elements of collections that were not read, as they are beyond the bounds.
     pub left_out: u64,
+    /// The parents of cancellation tokens.
+    pub parents: Vec<Parent>,
+}
+
+/// The `Notify` of a cancellation token, and that of its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Parent {
+    /// The address of the token's `Notify`.
+    pub notify: u64,
+    /// The address of the parent's one.
+    pub parent: u64,
 }
 
 /// A sentence on the elements of collections beyond the bounds; `None` without any.

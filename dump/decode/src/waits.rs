@@ -7,6 +7,7 @@ use crate::model::{
     Unreceived,
 };
 use crate::numbers::{NumberMap, NumberSet};
+use crate::tokens::MOST_PARENTS;
 use std::borrow::Cow;
 use std::num::NonZeroU64;
 
@@ -34,7 +35,9 @@ pub struct Waits {
     unreceived: Vec<Unreceived>,
     /// The tasks that have a `Notify` and do not wait for it themselves, sorted by `Notify`; each once.
     notifiers: Vec<(u64, u64)>,
-    /// Each `Notify` that a task waits for.
+    /// The `Notify` of the parent of a cancellation token, by the token's one.
+    parents: NumberMap<u64, u64>,
+    /// Each `Notify` that a task waits for, with those of its parents.
     notified: NumberSet<u64>,
     /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
@@ -171,6 +174,8 @@ impl Waits {
             unreceived: stored.unreceived,
             ..Self::default()
         };
+        let parents = stored.parents.iter();
+        waits.parents = parents.map(|one| (one.notify, one.parent)).collect();
         let mut sharing = Sharing::default();
         for (id, is_waiting, chain) in tasks {
             let mut task = Task::default();
@@ -186,6 +191,7 @@ impl Waits {
         }
         waits.unreceived.sort_unstable();
         waits.unreceived.dedup();
+        waits.add_parents();
         sharing.sort();
         let awaited = waits.awaited();
         let mut collected = stored.collected;
@@ -231,6 +237,18 @@ impl Waits {
         let inboxes = self.unreceived.iter().map(|one| one.inbox);
         let notifies = self.notified.iter().copied();
         channels.chain(inboxes).chain(notifies).collect()
+    }
+
+    /// Adds the parents of each `Notify` that a task waits for.
+    fn add_parents(&mut self) {
+        let mut next: Vec<u64> = self.notified.iter().copied().collect();
+        while let Some(notify) = next.pop() {
+            if let Some(parent) = self.parents.get(&notify)
+                && self.notified.insert(*parent)
+            {
+                next.push(*parent);
+            }
+        }
     }
 
     /// Adds the tasks that have ends in collections. No cycle goes through these: an end in a collection may be in another one since.
@@ -331,13 +349,9 @@ impl Waits {
                 }
             },
             Detail::End(end) if end.waits && end.kind == Channel::Notify => {
-                let tasks = self.notifiers(end.channel);
-                (!tasks.is_empty()).then(|| {
-                    format!(
-                        "goroutine {} may notify it",
-                        named(tasks.iter().map(|(_, task)| *task), None)
-                    )
-                })
+                let tasks = self.all_notifiers(end.channel);
+                (!tasks.is_empty())
+                    .then(|| format!("goroutine {} may notify it", named(tasks.into_iter(), None)))
             }
             Detail::End(end) if end.waits => self.owners(end).text(end, id),
             _ => None,
@@ -352,6 +366,27 @@ impl Waits {
     /// The tasks with a `Notify` that do not wait for it themselves, each behind the address of the `Notify`.
     fn notifiers(&self, notify: u64) -> &[(u64, u64)] {
         group(&self.notifiers, notify, |(notify, _)| *notify)
+    }
+
+    /// The tasks that may notify a `Notify`. For a cancellation token these are also the tasks that have a parent of it, and wait for none
+    /// of both.
+    fn all_notifiers(&self, notify: u64) -> Vec<u64> {
+        let mut tasks: Vec<u64> = Vec::new();
+        let waiting = self.with((notify, End::Receiver));
+        let mut of = Some(notify);
+        for _ in 0..=MOST_PARENTS {
+            let Some(one) = of else { break };
+            let others = self.notifiers(one).iter().map(|(_, task)| *task);
+            tasks.extend(
+                others
+                    .filter(|task| !has(waiting, *task))
+                    .take(MOST_SHARING),
+            );
+            of = self.parents.get(&one).copied();
+        }
+        tasks.sort_unstable();
+        tasks.dedup();
+        tasks
     }
 
     /// The tasks that have the other end. If the other end is in a message and there is no second one, these are the tasks
