@@ -5,6 +5,7 @@
 //!
 //! Each async fn of `kinds` is one kind. The dump of this process is compared with a golden text.
 
+mod collections;
 mod kinds;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ fn main() {
 
 async fn root() {
     kinds::spawn_all().await;
+    let lines = collections::spawn();
     let number = |at| {
         std::env::args()
             .nth(at)
@@ -45,6 +47,7 @@ async fn root() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!("ready");
     std::future::pending::<()>().await;
+    drop(lines);
 }
 
 fn local_set() {
