@@ -1,4 +1,4 @@
-//! The ends of channels in collections: `Vec`, `VecDeque`, boxed slices, `HashMap`, `HashSet`, `BTreeMap`, the tables of other crates that
+//! The ends of channels in collections: arrays, `Vec`, `VecDeque`, boxed slices, `HashMap`, `HashSet`, `BTreeMap`, the tables of other crates that
 //! are made of hashbrown's, and the rest of a `Vec` that a loop takes apart.
 //!
 //! A collection is read once in a dump, as thousands of tasks may share one. So a task has the collection, and the collection has the
@@ -11,7 +11,7 @@ use super::model::{Channel, ChannelEnd, Collected, CollectionId, Detail};
 use super::numbers::NumberSet;
 use super::way::Way;
 use crate::debug::index::Die;
-use crate::debug::types::{Enum, Type, Types};
+use crate::debug::types::{Enum, Shape, Type, Types};
 use std::rc::Rc;
 
 /// The most elements of one collection that are read. Those of the collections in it count, too.
@@ -73,6 +73,8 @@ struct Guard {
 /// The offsets in a collection.
 #[derive(Clone, Copy, Debug)]
 enum Layout {
+    /// An array, in place.
+    Inline { length: u64 },
     /// Elements in a row.
     Row {
         pointer: u64,
@@ -103,12 +105,6 @@ enum Layout {
     },
 }
 
-/// The places of elements.
-struct Places {
-    id: CollectionId,
-    elements: Vec<u64>,
-}
-
 impl CollectionPart {
     /// Reads the collection, in a value at `at`. Its ends are added once in a dump.
     pub(crate) fn read(
@@ -118,30 +114,35 @@ impl CollectionPart {
         details: &mut Vec<Detail>,
         beside: &mut Beside,
     ) {
-        let Some(places) = self.places(at, reader) else {
+        let Some((at, id)) = self.find(at, reader) else {
             return;
         };
-        let detail = Detail::Collection(places.id);
+        if !beside.collections.known.contains(&id) {
+            let Some(elements) = self.elements(at, id, reader) else {
+                return;
+            };
+            beside.collections.known.insert(id);
+            let mut left = MOST_ELEMENTS;
+            self.read_elements(&elements, (id.length, id), reader, &mut left, beside);
+        }
+        let detail = Detail::Collection(id);
         if !details.contains(&detail) {
             details.push(detail);
         }
-        if beside.collections.known.insert(places.id) {
-            let mut left = MOST_ELEMENTS;
-            self.read_elements(&places, places.id, reader, &mut left, beside);
-        }
     }
 
-    /// Reads the ends of the elements as those of the collection `id`. `left` is the number of elements that may be read.
+    /// Reads the ends of the elements of a collection of this length, as those of the collection `id`. `left` is the number of elements
+    /// that may be read.
     fn read_elements(
         &self,
-        places: &Places,
-        id: CollectionId,
+        elements: &[u64],
+        (length, id): (u64, CollectionId),
         reader: &Reader<'_>,
         left: &mut u64,
         beside: &mut Beside,
     ) {
         let mut read = 0;
-        for element in &places.elements {
+        for element in elements {
             let Beside {
                 inboxes,
                 collections,
@@ -164,99 +165,93 @@ impl CollectionPart {
             self.inside
                 .read_element(*element, reader, add, inboxes, tokens);
             for nested in &self.inside.collections {
-                if let Some(places) = nested.places(*element, reader) {
-                    nested.read_elements(&places, id, reader, left, beside);
+                if let Some((at, inner)) = nested.find(*element, reader)
+                    && let Some(elements) = nested.elements(at, inner, reader)
+                {
+                    let of = (inner.length, id);
+                    nested.read_elements(&elements, of, reader, left, beside);
                 }
             }
         }
         let left_out = &mut beside.collections.left_out;
-        *left_out = left_out.saturating_add(places.id.length.saturating_sub(read));
+        *left_out = left_out.saturating_add(length.saturating_sub(read));
     }
 
-    /// The places of the elements, at most as many as are read.
-    fn places(&self, at: u64, reader: &Reader<'_>) -> Option<Places> {
+    /// The address of the collection, and what it is known by. `None` for an empty one, and if no collection can be there.
+    fn find(&self, at: u64, reader: &Reader<'_>) -> Option<(u64, CollectionId)> {
         let is_there = |guard: &Guard| guard.is_there(at, reader);
         self.guards.iter().all(is_there).then_some(())?;
         let at = self.way.address(at, reader)?;
         let word = |offset: u64| reader.word(at.wrapping_add(offset));
-        let most = |length: u64| length.min(MOST_ELEMENTS);
-        let fits = |length: u64, capacity: u64| {
-            let end = capacity.checked_mul(self.size.max(1));
-            length <= capacity && end.is_some_and(|end| end < HIGHEST)
-        };
-        let (first, length, elements): (u64, u64, Vec<u64>) = match self.layout {
+        let (first, length, capacity) = match self.layout {
+            Layout::Inline { length } => (at, length, length),
             Layout::Row {
                 pointer,
                 length,
                 capacity,
             } => {
-                let (first, length) = (word(pointer)?, word(length)?);
-                let capacity = match capacity {
-                    Some(capacity) => word(capacity)?,
-                    None => length,
-                };
-                fits(length, capacity).then_some(())?;
-                let elements = (0..most(length)).map(|number| self.nth(first, number));
-                (first, length, elements.collect())
+                let length = word(length)?;
+                let capacity = capacity.map_or(Some(length), word)?;
+                (word(pointer)?, length, capacity)
             }
             Layout::Range { pointer, end } => {
                 let first = word(pointer)?;
                 let length = word(end)?.checked_sub(first)?.checked_div(self.size)?;
-                fits(length, length).then_some(())?;
-                let elements = (0..most(length)).map(|number| self.nth(first, number));
-                (first, length, elements.collect())
+                (first, length, length)
             }
             Layout::Ring {
                 pointer,
                 length,
                 capacity,
-                head,
-            } => {
-                let (first, head) = (word(pointer)?, word(head)?);
-                let (length, capacity) = (word(length)?, word(capacity)?);
-                (fits(length, capacity) && head < capacity.max(1)).then_some(())?;
-                let numbers = (0..most(length)).map(|number| (head + number) % capacity);
-                let elements = numbers.map(|number| self.nth(first, number));
-                (first, length, elements.collect())
-            }
-            Layout::Table { bytes, mask, items } => {
-                let (first, mask, items) = (word(bytes)?, word(mask)?, word(items)?);
-                let places = mask.checked_add(1)?;
-                (places.is_power_of_two() && fits(items, places)).then_some(())?;
-                (first, items, self.in_table(first, places, items, reader))
-            }
-            Layout::Tree {
-                length,
-                height,
-                root,
                 ..
-            } => {
-                let (length, height, root) = (word(length)?, word(height)?, word(root)?);
-                (height < MOST_LEVELS && fits(length, length)).then_some(())?;
-                let elements = match length {
-                    0 => Vec::new(),
-                    _ => self.in_tree(root, height, length, reader),
-                };
-                (root, length, elements)
+            } => (word(pointer)?, word(length)?, word(capacity)?),
+            Layout::Table { bytes, mask, items } => {
+                let places = word(mask)?.checked_add(1)?;
+                places.is_power_of_two().then_some(())?;
+                (word(bytes)?, word(items)?, places)
+            }
+            Layout::Tree { length, root, .. } => {
+                let length = word(length)?;
+                (word(root)?, length, length)
+            }
+        };
+        let bytes = capacity.checked_mul(self.size.max(1))?;
+        let is_sound = 0 < length && length <= capacity && bytes < HIGHEST;
+        is_sound.then_some((at, CollectionId { at: first, length }))
+    }
+
+    /// The addresses of the elements, at most as many as are read.
+    fn elements(&self, at: u64, id: CollectionId, reader: &Reader<'_>) -> Option<Vec<u64>> {
+        let word = |offset: u64| reader.word(at.wrapping_add(offset));
+        let CollectionId { at: first, length } = id;
+        let wanted = length.min(MOST_ELEMENTS);
+        let elements: Vec<u64> = match self.layout {
+            Layout::Inline { .. } | Layout::Row { .. } | Layout::Range { .. } => {
+                (0..wanted).map(|number| self.nth(first, number)).collect()
+            }
+            Layout::Ring { capacity, head, .. } => {
+                let (capacity, head) = (word(capacity)?, word(head)?);
+                (head < capacity).then_some(())?;
+                let numbers = (0..wanted).map(|number| (head + number) % capacity);
+                numbers.map(|number| self.nth(first, number)).collect()
+            }
+            Layout::Table { mask, .. } => self.in_table(first, word(mask)? + 1, wanted, reader),
+            Layout::Tree { height, .. } => {
+                let height = word(height).filter(|height| *height < MOST_LEVELS)?;
+                self.in_tree(first, height, wanted, reader)
             }
         };
         // The memory of a collection that is not there is seldom readable.
-        let is_readable = elements
-            .first()
-            .is_some_and(|element| reader.number(*element, 1).is_some());
-        is_readable.then_some(Places {
-            id: CollectionId { at: first, length },
-            elements,
-        })
+        let first = elements.first()?;
+        reader.number(*first, 1).map(|_| elements)
     }
 
     fn nth(&self, first: u64, number: u64) -> u64 {
         first.wrapping_add(number.wrapping_mul(self.size))
     }
 
-    fn in_table(&self, bytes: u64, places: u64, items: u64, reader: &Reader<'_>) -> Vec<u64> {
+    fn in_table(&self, bytes: u64, places: u64, wanted: u64, reader: &Reader<'_>) -> Vec<u64> {
         let mut elements = Vec::new();
-        let wanted = items.min(MOST_ELEMENTS);
         for group in (0..places.min(MOST_PLACES)).step_by(8) {
             let Some(word) = reader.word(bytes.wrapping_add(group)) else {
                 break;
@@ -275,7 +270,7 @@ impl CollectionPart {
         elements
     }
 
-    fn in_tree(&self, root: u64, height: u64, length: u64, reader: &Reader<'_>) -> Vec<u64> {
+    fn in_tree(&self, root: u64, height: u64, wanted: u64, reader: &Reader<'_>) -> Vec<u64> {
         let mut elements = Vec::new();
         let Layout::Tree {
             count,
@@ -286,7 +281,6 @@ impl CollectionPart {
         else {
             return elements;
         };
-        let wanted = length.min(MOST_ELEMENTS);
         let mut nodes_left = MOST_NODES;
         let mut next = vec![(root, height)];
         while let Some((node, height)) = next.pop() {
@@ -388,6 +382,13 @@ impl Decoder<'_, '_, '_> {
                 capacity: None,
             };
             return Some((layout, each));
+        }
+        if let Shape::Array(Some(each)) = of.shape {
+            // Of an array that is partly unset nothing is known.
+            let each_of = types.get(each);
+            let is_set = !each_of.path.starts_with("core::mem::maybe_uninit::");
+            let length = of.size.checked_div(each_of.size)?;
+            return is_set.then_some((Layout::Inline { length }, each));
         }
         let is = |prefix: &str| of.path.starts_with(prefix);
         let parameter = |wanted: &str| {

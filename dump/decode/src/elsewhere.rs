@@ -1,4 +1,4 @@
-//! The types of channels' ends that a program may keep where the decoder does not look: in closures and queues, also in the futures
+//! The types of channels' ends that a program may keep where the decoder does not look, or looks for names only: in closures and queues, also in the futures
 //! there, behind shared pointers, in collections, in statics, in trait objects, and in enums and arrays of async bodies.
 //!
 //! A variable that was borrowed before it was moved is listed to the end of its scope. If a thread's closure or a map has

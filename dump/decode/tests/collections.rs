@@ -161,6 +161,9 @@ fn the_task_that_has_ends_in_a_collection_is_named() {
         let cases = runtime.block_on(async {
             [
                 Case::new("Vec", is_foreign, holds),
+                Case::new("array", is_foreign, |all| {
+                    holds(<[Sender<u32>; MANY]>::try_from(all).unwrap())
+                }),
                 Case::new("Option<Vec>", is_foreign, |all| holds(Some(all))),
                 Case::new("Box<[T]>", is_foreign, |all| holds(all.into_boxed_slice())),
                 Case::new("VecDeque", is_foreign, |all| holds(wrapped(all))),
