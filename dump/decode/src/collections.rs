@@ -23,6 +23,9 @@ const MOST_IN_ALL: u64 = 200_000;
 /// The most places of a table that are looked at for elements.
 const MOST_PLACES: u64 = 1 << 16;
 
+/// The most places of all tables of a dump that are looked at.
+const MOST_PLACES_IN_ALL: u64 = 1 << 23;
+
 /// The most levels of a tree. One of six levels has millions of elements.
 const MOST_LEVELS: u64 = 16;
 
@@ -42,6 +45,8 @@ pub(crate) struct Collections {
     pub(crate) collected: Vec<Collected>,
     /// The number of elements that were read.
     read: u64,
+    /// The number of places of tables that were looked at.
+    places: u64,
     /// The number of elements beyond the bounds.
     pub(crate) left_out: u64,
 }
@@ -118,7 +123,11 @@ impl CollectionPart {
             return;
         };
         if !beside.collections.known.contains(&id) {
-            let Some(elements) = self.elements(at, id, reader) else {
+            let all = &mut beside.collections;
+            let Some(elements) = self.elements(at, id, reader, &mut all.places) else {
+                if all.places >= MOST_PLACES_IN_ALL && all.known.insert(id) {
+                    all.left_out = all.left_out.saturating_add(id.length);
+                }
                 return;
             };
             beside.collections.known.insert(id);
@@ -165,8 +174,9 @@ impl CollectionPart {
             self.inside
                 .read_element(*element, reader, add, inboxes, tokens);
             for nested in &self.inside.collections {
+                let places = &mut beside.collections.places;
                 if let Some((at, inner)) = nested.find(*element, reader)
-                    && let Some(elements) = nested.elements(at, inner, reader)
+                    && let Some(elements) = nested.elements(at, inner, reader, places)
                 {
                     let of = (inner.length, id);
                     nested.read_elements(&elements, of, reader, left, beside);
@@ -220,8 +230,14 @@ impl CollectionPart {
         is_sound.then_some((at, CollectionId { at: first, length }))
     }
 
-    /// The addresses of the elements, at most as many as are read.
-    fn elements(&self, at: u64, id: CollectionId, reader: &Reader<'_>) -> Option<Vec<u64>> {
+    /// The addresses of the elements, at most as many as are read. `looked_at` counts places of tables.
+    fn elements(
+        &self,
+        at: u64,
+        id: CollectionId,
+        reader: &Reader<'_>,
+        looked_at: &mut u64,
+    ) -> Option<Vec<u64>> {
         let word = |offset: u64| reader.word(at.wrapping_add(offset));
         let CollectionId { at: first, length } = id;
         let wanted = length.min(MOST_ELEMENTS);
@@ -235,7 +251,10 @@ impl CollectionPart {
                 let numbers = (0..wanted).map(|number| (head + number) % capacity);
                 numbers.map(|number| self.nth(first, number)).collect()
             }
-            Layout::Table { mask, .. } => self.in_table(first, word(mask)? + 1, wanted, reader),
+            Layout::Table { mask, .. } => {
+                let places = word(mask)?.checked_add(1)?.min(MOST_PLACES);
+                self.in_table(first, (places, wanted), reader, looked_at)
+            }
             Layout::Tree { height, .. } => {
                 let height = word(height).filter(|height| *height < MOST_LEVELS)?;
                 self.in_tree(first, height, wanted, reader)
@@ -250,9 +269,19 @@ impl CollectionPart {
         first.wrapping_add(number.wrapping_mul(self.size))
     }
 
-    fn in_table(&self, bytes: u64, places: u64, wanted: u64, reader: &Reader<'_>) -> Vec<u64> {
+    fn in_table(
+        &self,
+        bytes: u64,
+        (places, wanted): (u64, u64),
+        reader: &Reader<'_>,
+        looked_at: &mut u64,
+    ) -> Vec<u64> {
         let mut elements = Vec::new();
-        for group in (0..places.min(MOST_PLACES)).step_by(8) {
+        for group in (0..places).step_by(8) {
+            if *looked_at >= MOST_PLACES_IN_ALL {
+                break;
+            }
+            *looked_at += 8;
             let Some(word) = reader.word(bytes.wrapping_add(group)) else {
                 break;
             };
