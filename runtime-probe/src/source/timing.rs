@@ -5,7 +5,7 @@ use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::polls::Here;
-use crate::registry::slab::{self, RecordRef};
+use crate::registry::slab::{self, RecordOwner};
 use crate::registry::task::Record;
 use crate::registry::threads::{self, Slot};
 use crate::tally::poll_times::{self, Finished};
@@ -51,7 +51,7 @@ fn settle(record: &Record) -> Option<Ticks> {
 ///
 /// The reference is leaked if this panics, so that nothing has to be kept for that.
 #[inline(never)]
-pub(super) fn note_end(record: RecordRef) {
+pub(super) fn note_end(record: RecordOwner) {
     let record = ManuallyDrop::new(record);
     let slot = Here::get().slot();
     // A task that a poll has finished did not panic, and its record is closed before it is counted: see

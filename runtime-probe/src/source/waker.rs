@@ -299,7 +299,7 @@ pub(super) fn note_outer(record: &Record) {
 #[cfg(feature = "rt")]
 #[inline(never)]
 #[expect(unsafe_code, reason = "makes a waker")]
-pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
+pub(super) fn run<R>(record: &Record, inner: impl FnOnce() -> R) -> R {
     let (slot, mut began) = (threads::slot(), clock::ticks());
     slot.now.store(began, Ordering::Relaxed);
     if demand::any() {
@@ -338,7 +338,7 @@ unsafe fn clone<const WRITTEN: bool>(data: *const ()) -> RawWaker {
     let poll = Here::get().innermost();
     if poll.data() == data.addr() {
         let record = poll.record();
-        record.retain();
+        record.retain_in_poll();
         let anchor = here!();
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
         if unsafe { template::repeats(&anchor, record.last_path()) } {

@@ -5,13 +5,13 @@
 //!
 //! | field | written by | when |
 //! |---|---|---|
-//! | `refs`, `slot` | poller and wakers | see below |
+//! | `refs`, `spare`, `slot` | poller and wakers | see below |
 //! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `marks`, `flags`, and `next` of a nested future | the polling thread | during or around a poll |
-//! | `woken`, `woken_among`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
+//! | `woken`, `woken_alone`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
-//! [`Record::open`] does not write `wake_at`, `woken_by`, `woken_among`, `waits_poll` and `worker`: until the first wake, wait or poll of
+//! [`Record::open`] does not write `wake_at`, `woken_by`, `woken_alone`, `waits_poll` and `worker`: until the first wake, wait or poll of
 //! its task a record has them of its former owner, and a reader MUST know from `woken`, `waits` and `phase` that they are not valid.
 //!
 //! Invariants:
@@ -26,7 +26,7 @@
 //!    waker that is delayed between reading the number and storing it may overwrite a newer stamp; the task is then shown as
 //!    waiting until its next poll.
 //! 4. The record is returned when the count in `refs` falls to 0: the wrapper holds a reference, and so does each of
-//!    our wakers. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
+//!    our wakers, and one may be left in `spare`. A free record has none there. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
 //!    the next owner, who still counts with plain stores, and a count is lost.
 //!
 //! The words are in the order of their use: those that are written once or seldom are first and last, so that no two
@@ -48,13 +48,14 @@ use super::wake_slot::WakeSlot;
 pub(crate) use super::wake_slot::Written;
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use crate::stack::raw::FutureMeta;
 use crate::stack::wait_set::{OnlyPath, WaitSet};
 pub(crate) use flags::PollFlags;
 use flags::{OFTEN, OPEN, UNLISTED, UNPREPARED};
 use phase::IDLE;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
+pub(crate) use references::Left;
 use references::{FREE, after, counted};
 use std::panic::Location;
 #[cfg(feature = "rt")]
@@ -145,8 +146,10 @@ pub(crate) struct Record {
     refs: AtomicU64,
     /// Lower half of the phase at the last wake; 0 before the first one.
     woken: AtomicU32,
-    /// How many wakers there were at that wake; 0 if it did not consume its waker.
-    woken_among: AtomicU32,
+    /// Whether that wake consumed the only waker.
+    woken_alone: AtomicU8,
+    /// Whether a counted reference is left for the next registration, see [`references`].
+    spare: AtomicU8,
     wake_at: AtomicU64,
     woken_by: AtomicU64,
     /// The labels in force; see [`waking`] for the others.
@@ -175,7 +178,8 @@ macro_rules! free {
             phase: AtomicU64::new(0),
             refs: AtomicU64::new(FREE),
             woken: AtomicU32::new(0),
-            woken_among: AtomicU32::new(0),
+            woken_alone: AtomicU8::new(0),
+            spare: AtomicU8::new(0),
             wake_at: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
             marks: AtomicU64::new(0),

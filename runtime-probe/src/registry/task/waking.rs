@@ -1,7 +1,6 @@
 //! Wakes: time and source of the first wake since a poll, and the wait that it ends.
 
 use super::flags::FROZEN;
-use super::references::VERSION_BITS;
 use super::waker_data::Generation;
 use super::{Kind, Record};
 use crate::clock::Ticks;
@@ -81,13 +80,6 @@ impl WokenPhase {
     pub(crate) fn is_polling(self) -> bool {
         self.0 & 1 == 1
     }
-}
-
-/// The number of wakers at a wake, the waking one included, as `woken_among` has it.
-#[inline(always)]
-fn wakers_at_a_wake(refs: u64) -> u32 {
-    // There is one, so the word is not negative.
-    (refs >> VERSION_BITS) as u32
 }
 
 /// A wait that has ended, or a part of it.
@@ -195,12 +187,8 @@ impl Record {
         if by_itself {
             self.count_self_wake();
         }
-        // A reader compares it: a wake has less to do.
-        let wakers = match consumed {
-            true => wakers_at_a_wake(self.refs.load(Ordering::Relaxed)),
-            false => 0,
-        };
-        self.woken_among.store(wakers, Ordering::Relaxed);
+        let is_alone = consumed && self.wakers(self.refs.load(Ordering::Relaxed)) == 1;
+        self.woken_alone.store(is_alone.into(), Ordering::Relaxed);
         self.woken_by.store(by, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(phase.0 as u32, Ordering::Release);
