@@ -211,7 +211,7 @@ impl Drop for RecordRef {
         match self.leave() {
             Left::Well => {}
             Left::Nothing => retire(self.0),
-            Left::Behind(version) => retire_behind(self.0, Some(version)),
+            Left::Behind => retire_behind(self.0),
         }
     }
 }
@@ -223,12 +223,12 @@ static BEHIND: Mutex<()> = Mutex::new(());
 #[cold]
 #[inline(never)]
 #[expect(unsafe_code, reason = "records live for ever")]
-fn retire_behind(at: NonNull<Record>, version: Option<u32>) {
+fn retire_behind(at: NonNull<Record>) {
     // SAFETY: records are never freed.
     let record = unsafe { at.as_ref() };
     // No thread waits here: what is left behind now is found by `revisit`.
     let is_taken = match BEHIND.try_lock() {
-        Ok(_one) => record.take_behind(version),
+        Ok(_one) => record.take_behind(),
         Err(_) => false,
     };
     if is_taken && record.release() {
@@ -604,7 +604,7 @@ fn revisit() {
         NEXT.store(chunk.next.load(Ordering::Relaxed), Ordering::Release);
         for record in &chunk.records {
             if record.may_be_behind() {
-                retire_behind(NonNull::from(record), None);
+                retire_behind(NonNull::from(record));
             }
         }
     }

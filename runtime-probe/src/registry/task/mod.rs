@@ -7,17 +7,17 @@
 //! |---|---|---|
 //! | `refs`, `spare`, `slot` | poller and wakers | see below |
 //! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `marks`, `flags`, and `next` of a nested future | the polling thread | during or around a poll |
-//! | `woken`, `woken_alone`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
+//! | `woken`, `woken_among`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
-//! [`Record::open`] does not write `wake_at`, `woken_by`, `woken_alone`, `waits_poll` and `worker`: until the first wake, wait or poll of
+//! [`Record::open`] does not write `wake_at`, `woken_by`, `woken_among`, `waits_poll` and `worker`: until the first wake, wait or poll of
 //! its task a record has them of its former owner, and a reader MUST know from `woken`, `waits` and `phase` that they are not valid.
 //!
 //! Invariants:
 //! 1. The version, the lower bits of `refs`, is odd while the record is a task's and even while it is free. MUST change before any
-//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^29 owners: one reader in
-//!    2^29 that pauses for so long may take a reference to another task, and wake it once too often.
+//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^28 owners: one reader in
+//!    2^28 that pauses for so long may take a reference to another task, and wake it once too often.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
 //! 3. A wake stores the lower half of the phase in `woken`, and so which poll it follows. That of the current poll and not polling
@@ -48,7 +48,7 @@ use super::wake_slot::WakeSlot;
 pub(crate) use super::wake_slot::Written;
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
-use crate::primitive::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 use crate::stack::raw::FutureMeta;
 use crate::stack::wait_set::{OnlyPath, WaitSet};
 pub(crate) use flags::PollFlags;
@@ -146,10 +146,10 @@ pub(crate) struct Record {
     refs: AtomicU64,
     /// Lower half of the phase at the last wake; 0 before the first one.
     woken: AtomicU32,
-    /// Whether that wake consumed the only waker.
-    woken_alone: AtomicU8,
+    /// How many wakers there were at that wake, as [`references`] has it; 0 if it did not consume its waker.
+    woken_among: AtomicU16,
     /// Whether a counted reference is left for the next registration, see [`references`].
-    spare: AtomicU8,
+    spare: AtomicU16,
     wake_at: AtomicU64,
     woken_by: AtomicU64,
     /// The labels in force; see [`waking`] for the others.
@@ -178,8 +178,8 @@ macro_rules! free {
             phase: AtomicU64::new(0),
             refs: AtomicU64::new(FREE),
             woken: AtomicU32::new(0),
-            woken_alone: AtomicU8::new(0),
-            spare: AtomicU8::new(0),
+            woken_among: AtomicU16::new(0),
+            spare: AtomicU16::new(0),
             wake_at: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
             marks: AtomicU64::new(0),

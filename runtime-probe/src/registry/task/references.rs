@@ -9,14 +9,14 @@
 //!    two has the only other reference, and keeps being the only one that can leave it, whatever is taken meanwhile.
 //! 2. Only the polling thread takes it, and the wrapper's end, which no poll follows.
 //! 3. The wrapper's end gives both back at once, and marks the record as [`ENDED`]. A holder that read the word before may
-//!    leave its reference after that. It reads the word again, and has [`Left::Behind`] if it may be too late. If neither sees the other
-//!    one's store, a later walk finds the reference: see [`Record::take_behind`].
+//!    leave its reference after that. It reads the word again, and has [`Left::Behind`] if it may be too late. If neither sees the
+//!    other one's store, a later walk finds the reference: see [`Record::take_behind`].
 
 use super::{Record, View};
 use crate::primitive::{Ordering, fence};
 
 /// The bits of the version are the lower ones.
-const VERSION_BITS: u32 = 30;
+const VERSION_BITS: u32 = 29;
 
 /// The wrapper has given its reference back.
 const ENDED: u64 = 1 << VERSION_BITS;
@@ -30,6 +30,20 @@ const REFERENCE: u64 = 1 << COUNT_SHIFT;
 
 /// The word above the version, if there is one reference beside the wrapper's.
 const ONE_BESIDE_THE_WRAPPER: u64 = REFERENCE >> VERSION_BITS;
+
+/// `spare`, if there is one: what it adds to the word above the version.
+const SPARE: u16 = ONE_BESIDE_THE_WRAPPER as u16;
+
+/// Whether [`Record::wakers_at_a_wake`] was one. A number that is greater by a multiple of 2^15 is taken for one, too.
+#[inline(always)]
+pub(super) fn is_one(wakers: u16) -> bool {
+    wakers == SPARE
+}
+
+/// Marks a branch as a rare one.
+#[cold]
+#[inline(always)]
+fn rare() {}
 
 /// More references than a reader adds to. Far below those that [`Record::retain`] does not survive.
 const MANY: u64 = 1 << 62;
@@ -78,8 +92,8 @@ pub(crate) enum Left {
     Well,
     /// It was the last one: the record must be returned to the slab.
     Nothing,
-    /// The wrapper of the task of this version has ended meanwhile, and may not have seen the reference.
-    Behind(u32),
+    /// The wrapper has ended meanwhile, and may not have seen the reference.
+    Behind,
 }
 
 impl Record {
@@ -107,7 +121,7 @@ impl Record {
     pub(crate) fn retain(&self) {
         let before = self.refs.fetch_add(REFERENCE, Ordering::Relaxed);
         if is_negative(before.wrapping_add(REFERENCE)) {
-            // As in `Arc` and in tokio, too many forgotten wakers are fatal: here 2^32.
+            // As in `Arc` and in tokio, too many forgotten wakers are fatal: here 2^33.
             std::process::abort();
         }
     }
@@ -116,17 +130,26 @@ impl Record {
     #[inline(always)]
     pub(crate) fn retain_in_poll(&self) {
         // Acquire: pairs with the Release in `leave`, for the order of its holder's reads before the end of the record.
-        match self.spare.load(Ordering::Acquire) {
-            0 => self.retain(),
-            _ => self.spare.store(0, Ordering::Relaxed),
+        if self.spare.load(Ordering::Acquire) == 0 {
+            rare();
+            self.retain();
+        } else {
+            self.spare.store(0, Ordering::Relaxed);
         }
     }
 
     /// The number of references beside the wrapper's and the spare one, for a word that was loaded before.
-    #[inline(always)]
     pub(super) fn wakers(&self, refs: u64) -> u64 {
-        // Acquire: see `release`.
-        wakers_of(refs).saturating_sub(self.spare.load(Ordering::Acquire).into())
+        // Acquire: pairs with the Release in `leave`, because a thread that consumes a waker stores its stamp before.
+        let spare = u64::from(self.spare.load(Ordering::Acquire) != 0);
+        wakers_of(refs).saturating_sub(spare)
+    }
+
+    /// The same for a wake that consumes a waker, as [`is_one`] reads it.
+    #[inline(always)]
+    pub(super) fn wakers_at_a_wake(&self) -> u16 {
+        let refs = self.refs.load(Ordering::Relaxed) >> VERSION_BITS;
+        (refs as u16).wrapping_sub(self.spare.load(Ordering::Relaxed))
     }
 
     /// The same while no other thread knows the record.
@@ -171,10 +194,10 @@ impl Record {
             };
         }
         // Release: as of a count that goes down.
-        self.spare.store(1, Ordering::Release);
+        self.spare.store(SPARE, Ordering::Release);
         match self.refs.load(Ordering::Relaxed) & ENDED {
             0 => Left::Well,
-            _ => Left::Behind(version_of(refs)),
+            _ => Left::Behind,
         }
     }
 
@@ -205,13 +228,13 @@ impl Record {
         self.refs.load(Ordering::Relaxed) & ENDED != 0 && self.spare.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes the reference that the wrapper's end did not see, of the task of that version or of any. `true` if there was one:
-    /// then the caller owns it. No two threads at a time.
+    /// Takes the reference that the wrapper's end did not see. `true` if there was one: then the caller owns it. No two threads at
+    /// a time.
     #[must_use]
-    pub(in crate::registry) fn take_behind(&self, version: Option<u32>) -> bool {
+    pub(in crate::registry) fn take_behind(&self) -> bool {
         let refs = self.refs.load(Ordering::Acquire);
         let is_ended = refs & ENDED != 0 && !version_of(refs).is_multiple_of(2);
-        if !is_ended || version.is_some_and(|version| version != version_of(refs)) {
+        if !is_ended {
             return false;
         }
         // Acquire: as in `retain_in_poll`. The second load of the word comes after it.
@@ -245,7 +268,7 @@ impl Record {
     /// Leaves a reference behind, as a waker whose thread was stopped between the two loads of `leave`.
     pub(in crate::registry) fn leave_too_late(&self) {
         assert!(self.refs.load(Ordering::Relaxed) & ENDED != 0);
-        self.spare.store(1, Ordering::Release);
+        self.spare.store(SPARE, Ordering::Release);
     }
 }
 
@@ -318,7 +341,7 @@ mod tests {
                 };
                 prop_assert_eq!(is_last, wakers == 0 && !is_open);
                 // No waker leaves its reference while the task ends.
-                prop_assert!(!record.take_behind(None));
+                prop_assert!(!record.take_behind());
                 if is_last {
                     record.shut();
                     opened(&record, step as u64);

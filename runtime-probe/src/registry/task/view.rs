@@ -3,7 +3,7 @@
 use super::flags::{FROZEN, KIND, NAME_SHIFT, OPEN, RUNTIME_SHIFT};
 use super::labels::{address_of, labels_of};
 use super::phase::{IDLE, TOLD_AT_ITS_END};
-use super::references::version_of;
+use super::references::{is_one, version_of};
 use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{is_of_phase, self_wakes_of};
 use super::{Kind, Record, Waking};
@@ -98,7 +98,7 @@ impl Record {
             // Loaded before `since`. Acquire: pairs with the Release in `begin_poll`.
             let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
-            let woken_alone = self.woken_alone.load(Ordering::Relaxed) != 0;
+            let woken_alone = is_one(self.woken_among.load(Ordering::Relaxed));
             let polls = phase >> 1;
             let is_woken = is_of_phase(woken, phase);
             // Words that the task's first poll, wait or wake writes may be of the record's former owner until then.

@@ -187,8 +187,12 @@ impl Record {
         if by_itself {
             self.count_self_wake();
         }
-        let is_alone = consumed && self.wakers(self.refs.load(Ordering::Relaxed)) == 1;
-        self.woken_alone.store(is_alone.into(), Ordering::Relaxed);
+        // A reader compares it: a wake has less to do.
+        let wakers = match consumed {
+            true => self.wakers_at_a_wake(),
+            false => 0,
+        };
+        self.woken_among.store(wakers, Ordering::Relaxed);
         self.woken_by.store(by, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(phase.0 as u32, Ordering::Release);

@@ -152,7 +152,7 @@ mod registry {
         match record.leave() {
             Left::Well => false,
             Left::Nothing => shut(record),
-            Left::Behind(version) => drop_behind(record, Some(version)),
+            Left::Behind => drop_behind(record),
         }
     }
 
@@ -162,9 +162,9 @@ mod registry {
     }
 
     /// Drops a reference that was left behind, if there is one. `true` if the record ended with it.
-    pub(crate) fn drop_behind(record: &Record, version: Option<u32>) -> bool {
+    pub(crate) fn drop_behind(record: &Record) -> bool {
         let is_taken = match BEHIND.try_lock() {
-            Ok(_one) => record.take_behind(version),
+            Ok(_one) => record.take_behind(),
             Err(_) => false,
         };
         is_taken && record.release() && shut(record)

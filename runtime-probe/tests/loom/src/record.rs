@@ -66,7 +66,7 @@ fn the_last_reference_and_no_other_empties_the_slot() {
             own,
             waking.join().unwrap(),
             dropping.join().unwrap(),
-            walked(&record),
+            drop_behind(&record),
         ];
         assert_eq!(last.iter().filter(|last| **last).count(), 1);
         assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
@@ -336,11 +336,6 @@ fn a_task_that_is_being_woken_is_never_without_a_waker() {
     });
 }
 
-/// What is found in a later walk, if neither the end nor the waker's thread has found it.
-fn walked(record: &Record) -> bool {
-    drop_behind(record, None)
-}
-
 #[test]
 fn a_reference_that_is_left_while_the_task_ends_is_given_back_once() {
     loom::model(|| {
@@ -358,18 +353,18 @@ fn a_reference_that_is_left_while_the_task_ends_is_given_back_once() {
         });
         let walking = thread::spawn({
             let record = record.clone();
-            move || walked(&record)
+            move || drop_behind(&record)
         });
         record.close();
         let ended = [
             end(&record),
             waking.join().unwrap(),
             walking.join().unwrap(),
-            walked(&record),
+            drop_behind(&record),
         ];
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
-        assert!(!walked(&record));
+        assert!(!drop_behind(&record));
     });
 }
 
@@ -431,7 +426,12 @@ fn the_end_comes_after_a_wake_whose_reference_was_taken() {
         });
         let own = polling.join().unwrap();
         record.close();
-        let ended = [own, end(&record), waking.join().unwrap(), walked(&record)];
+        let ended = [
+            own,
+            end(&record),
+            waking.join().unwrap(),
+            drop_behind(&record),
+        ];
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
     });
@@ -453,7 +453,7 @@ fn a_reference_left_behind_is_not_taken_from_the_next_task() {
         });
         let walking = thread::spawn({
             let record = record.clone();
-            move || walked(&record)
+            move || drop_behind(&record)
         });
         record.close();
         if end(&record) {
@@ -472,7 +472,7 @@ fn a_reference_left_behind_is_not_taken_from_the_next_task() {
             let ended = [
                 waking.join().unwrap(),
                 walking.join().unwrap(),
-                walked(&record),
+                drop_behind(&record),
             ];
             assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         }
