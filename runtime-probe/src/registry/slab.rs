@@ -18,6 +18,7 @@ use crate::primitive::{self, Ordering};
 use crate::stack::raw::FutureMeta;
 use crate::sys::reserved;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Mutex;
@@ -172,6 +173,13 @@ impl RecordRef {
         // SAFETY: a live record is not null.
         RecordRef(unsafe { NonNull::new_unchecked(record.cast_mut()) })
     }
+
+    /// Drops it. `is_poller` asks whether this thread is polling the task.
+    #[inline(always)]
+    pub(crate) fn leave_or_keep(self, is_poller: impl FnOnce() -> bool) {
+        let this = ManuallyDrop::new(self);
+        left(this.0, this.leave_or(is_poller));
+    }
 }
 
 impl Deref for RecordOwner {
@@ -208,11 +216,17 @@ impl Drop for RecordOwner {
 impl Drop for RecordRef {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.leave() {
-            Left::Well => {}
-            Left::Nothing => retire(self.0),
-            Left::Behind => retire_behind(self.0),
-        }
+        left(self.0, self.leave());
+    }
+}
+
+/// Retires a record that has been left so.
+#[inline(always)]
+fn left(record: NonNull<Record>, left: Left) {
+    match left {
+        Left::Well => {}
+        Left::Nothing => retire(record),
+        Left::Behind => retire_behind(record),
     }
 }
 
@@ -706,7 +720,7 @@ mod tests {
         own.retain();
         let record = std::ptr::from_ref::<Record>(&own);
         // SAFETY: retained just now.
-        let waker = std::mem::ManuallyDrop::new(unsafe { RecordRef::from_raw(record) });
+        let waker = ManuallyDrop::new(unsafe { RecordRef::from_raw(record) });
         drop(own);
         waker.leave_too_late();
         assert!(waker.owner_version().is_some());

@@ -422,7 +422,9 @@ unsafe fn wake_by_ref<const WRITTEN: bool>(data: *const ()) {
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through the vtable, which owns a reference.
-    drop(unsafe { RecordRef::from_raw(Record::of_waker(data)) });
+    let record = unsafe { RecordRef::from_raw(Record::of_waker(data)) };
+    let at = std::ptr::from_ref::<Record>(&record);
+    record.leave_or_keep(|| current().is_some_and(|polled| std::ptr::eq(polled, at)));
 }
 
 /// Records a wake. Returns the record.

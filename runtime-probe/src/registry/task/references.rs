@@ -11,6 +11,9 @@
 //! 3. The wrapper's end gives both back at once, and marks the record as [`ENDED`]. A holder that read the word before may
 //!    leave its reference after that. It reads the word again, and has [`Left::Behind`] if it may be too late. If neither sees the
 //!    other one's store, a later walk finds the reference: see [`Record::take_behind`].
+//!
+//! A task with several wakers replaces some of them in its poll. The reference of such a one is kept by the poller, in a flag that no
+//! other thread writes, and the next registration takes it. It is counted, so a holder beside it counts down.
 
 use super::{Record, View};
 use crate::primitive::{Ordering, fence};
@@ -132,20 +135,22 @@ impl Record {
         // Acquire: pairs with the Release in `leave`, for the order of its holder's reads before the end of the record.
         if self.spare.load(Ordering::Acquire) == 0 {
             rare();
-            self.retain();
+            if !self.keeps() || !self.set_keeps(false) {
+                self.retain();
+            }
         } else {
             self.spare.store(0, Ordering::Relaxed);
         }
     }
 
-    /// The number of references beside the wrapper's and the spare one, for a word that was loaded before.
+    /// The number of references beside the wrapper's, the spare and the kept one, for a word that was loaded before.
     pub(super) fn wakers(&self, refs: u64) -> u64 {
         // Acquire: pairs with the Release in `leave`, because a thread that consumes a waker stores its stamp before.
         let spare = u64::from(self.spare.load(Ordering::Acquire) != 0);
-        wakers_of(refs).saturating_sub(spare)
+        wakers_of(refs).saturating_sub(spare + u64::from(self.keeps()))
     }
 
-    /// The same for a wake that consumes a waker, as [`is_one`] reads it.
+    /// The same for a wake that consumes a waker, as [`is_one`] reads it. A kept reference is taken for a waker: a wake has less to do.
     #[inline(always)]
     pub(super) fn wakers_at_a_wake(&self) -> u16 {
         let refs = self.refs.load(Ordering::Relaxed) >> VERSION_BITS;
@@ -186,8 +191,17 @@ impl Record {
     /// Drops a reference that is not the wrapper's.
     #[inline(always)]
     pub(crate) fn leave(&self) -> Left {
+        self.leave_or(|| false)
+    }
+
+    /// The same. If there are others, only the poller may keep it: `is_poller` asks whether this thread is polling the task.
+    #[inline(always)]
+    pub(crate) fn leave_or(&self, is_poller: impl FnOnce() -> bool) -> Left {
         let refs = self.refs.load(Ordering::Relaxed);
         if refs >> VERSION_BITS != ONE_BESIDE_THE_WRAPPER {
+            if is_poller() && !self.set_keeps(true) {
+                return Left::Well;
+            }
             return match self.release() {
                 false => Left::Well,
                 true => Left::Nothing,
@@ -201,11 +215,20 @@ impl Record {
         }
     }
 
-    /// Drops the wrapper's reference, and the spare one. `true` if there is no other one: then the record must be returned to
+    /// Drops the kept reference, if there is one. Only the thread that drops the wrapper.
+    pub(crate) fn drop_kept(&self) {
+        if self.set_keeps(false) {
+            // Not the last one: the wrapper has its own.
+            let _ = self.release();
+        }
+    }
+
+    /// Drops the wrapper's reference, and the spare one. The kept one is gone. `true` if there is no other one: then the record must be returned to
     /// the slab.
     #[inline(always)]
     #[must_use]
     pub(crate) fn end(&self) -> bool {
+        debug_assert!(!self.keeps());
         // Acquire: as in `retain_in_poll`.
         match self.spare.load(Ordering::Acquire) {
             0 => self.subtract::<{ REFERENCE - ENDED }>(),
@@ -296,6 +319,8 @@ mod tests {
         Clone,
         /// A waker is dropped.
         Leave,
+        /// A waker is dropped in the task's own poll.
+        Drop,
         /// The task ends.
         End,
     }
@@ -304,7 +329,8 @@ mod tests {
         let act = prop_oneof![
             4 => Just(Act::Register),
             1 => Just(Act::Clone),
-            5 => Just(Act::Leave),
+            3 => Just(Act::Leave),
+            2 => Just(Act::Drop),
             1 => Just(Act::End),
         ];
         proptest::collection::vec(act, 1..200)
@@ -333,8 +359,13 @@ mod tests {
                         wakers -= 1;
                         record.leave() == Left::Nothing
                     }
+                    Act::Drop if wakers > 0 && is_open => {
+                        wakers -= 1;
+                        record.leave_or(|| true) == Left::Nothing
+                    }
                     Act::End if is_open => {
                         is_open = false;
+                        record.drop_kept();
                         record.end()
                     }
                     _ => continue,
@@ -352,6 +383,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_task_that_replaces_its_second_waker_counts_once_for_each_wake() {
+        let record = Record::free();
+        opened(&record, 1);
+        record.retain_in_poll();
+        record.retain_in_poll();
+        let mut counted = Vec::new();
+        for _ in 0..3 {
+            // One is consumed by a wake. The poll registers again, and replaces the other one.
+            assert_eq!(record.leave(), Left::Well);
+            record.retain_in_poll();
+            counted.push(record.refs.load(Ordering::Relaxed));
+            record.retain_in_poll();
+            assert_eq!(record.leave_or(|| true), Left::Well);
+            assert_eq!(record.wakers(record.refs.load(Ordering::Relaxed)), 2);
+        }
+        // Only the first poll counts its first registration.
+        assert_eq!(counted[1], counted[2]);
+        assert_eq!(wakers_of(counted[0]), 2);
+        assert_eq!((record.leave(), record.leave()), (Left::Well, Left::Well));
+        record.drop_kept();
+        assert!(record.end());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
-use crate::registry::task::{Kind, Record, Spawn, Waking};
+use crate::registry::task::{Kind, Left, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{drop_behind, end, free, leave, open, retain_for};
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -477,5 +477,38 @@ fn a_reference_left_behind_is_not_taken_from_the_next_task() {
             assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         }
         assert_eq!(alive(&first), 0);
+    });
+}
+
+#[test]
+fn a_reference_that_the_poller_keeps_is_given_back_once() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        // One of two wakers wakes, while a spurious poll replaces the other one.
+        record.retain_in_poll();
+        record.retain_in_poll();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                leave(&record)
+            }
+        });
+        record.retain_in_poll();
+        assert_eq!(record.leave_or(|| true), Left::Well);
+        poll(&record, 2);
+        let woken = waking.join().unwrap();
+        assert!(!woken);
+        assert_eq!(record.view().unwrap().wakers, 1);
+        record.retain_in_poll();
+        assert_eq!(record.view().unwrap().wakers, 2);
+        record.close();
+        record.drop_kept();
+        let ended = [end(&record), leave(&record), leave(&record)];
+        assert_eq!(ended, [false, false, true]);
+        assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
     });
 }
