@@ -11,13 +11,14 @@
 //! measurement needs them.
 
 use super::sites::Site;
-use super::task::{Kind, Opened, Record, Spawn, View, waker_data};
+use super::task::{Kind, Left, Opened, Record, Spawn, View, waker_data};
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
 use crate::primitive::{self, Ordering};
 use crate::stack::raw::FutureMeta;
 use crate::sys::reserved;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Mutex;
@@ -104,7 +105,10 @@ impl Drop for Owner {
     }
 }
 
-/// A counted reference to a task's record.
+/// The owner's reference to a task's record: of the wrapper.
+pub(crate) struct RecordOwner(NonNull<Record>);
+
+/// Another counted reference to a task's record: of a waker, of the spawner, or of a reader that wakes.
 pub(crate) struct RecordRef(NonNull<Record>);
 
 #[expect(
@@ -112,15 +116,21 @@ pub(crate) struct RecordRef(NonNull<Record>);
     reason = "a counted reference to shared memory of atomics"
 )]
 // SAFETY: any thread may use a record; the poller's methods need a poll.
-unsafe impl Send for RecordRef {}
+unsafe impl Send for RecordOwner {}
 #[expect(
     unsafe_code,
     reason = "a counted reference to shared memory of atomics"
 )]
 // SAFETY: as for Send.
-unsafe impl Sync for RecordRef {}
+unsafe impl Sync for RecordOwner {}
+#[expect(
+    unsafe_code,
+    reason = "a counted reference to shared memory of atomics"
+)]
+// SAFETY: as for the owner's.
+unsafe impl Send for RecordRef {}
 
-impl RecordRef {
+impl RecordOwner {
     /// A new task's record; `None` if the system has no memory that fits. Inlined into each spawn: of the arguments most are
     /// known there.
     #[inline(always)]
@@ -131,7 +141,7 @@ impl RecordRef {
         meta: Option<&'static FutureMeta>,
         now: impl FnOnce() -> Ticks,
         labels: impl FnOnce() -> LabelSet,
-    ) -> Option<RecordRef> {
+    ) -> Option<RecordOwner> {
         let opened = Opened {
             site: Site::of(kind, spawn, meta),
             parent: spawn.map_or(0, |spawn| spawn.parent),
@@ -140,26 +150,46 @@ impl RecordRef {
         // SAFETY: `take` hands out records that no other code uses, in memory that lives for ever.
         #[expect(unsafe_code, reason = "records live for ever")]
         unsafe { record.as_ref() }.open(kind, id, opened, now(), labels);
-        Some(RecordRef(record))
+        Some(RecordOwner(record))
     }
 
     /// Another reference, while no other thread knows the record.
     #[cfg(feature = "rt")]
     #[inline(always)]
-    pub(crate) fn clone_unshared(&self) -> Self {
+    pub(crate) fn share_unshared(&self) -> RecordRef {
         self.retain_unshared();
         RecordRef(self.0)
     }
+}
 
+impl RecordRef {
     /// Takes over a reference that a waker holds.
     ///
     /// # Safety
-    /// `record` is a live record and the caller owns one of its references.
+    /// `record` is a live record and the caller owns one of its references, which is not the owner's.
     #[inline(always)]
     #[expect(unsafe_code, reason = "takes over a reference")]
     pub(crate) unsafe fn from_raw(record: *const Record) -> RecordRef {
         // SAFETY: a live record is not null.
         RecordRef(unsafe { NonNull::new_unchecked(record.cast_mut()) })
+    }
+
+    /// Drops it. `is_poller` asks whether this thread is polling the task.
+    #[inline(always)]
+    pub(crate) fn leave_or_keep(self, is_poller: impl FnOnce() -> bool) {
+        let this = ManuallyDrop::new(self);
+        left(this.0, this.leave_or(is_poller));
+    }
+}
+
+impl Deref for RecordOwner {
+    type Target = Record;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "records live for ever")]
+    fn deref(&self) -> &Record {
+        // SAFETY: records are never freed.
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -174,12 +204,49 @@ impl Deref for RecordRef {
     }
 }
 
+impl Drop for RecordOwner {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.end() {
+            retire(self.0);
+        }
+    }
+}
+
 impl Drop for RecordRef {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.release() {
-            retire(self.0);
-        }
+        left(self.0, self.leave());
+    }
+}
+
+/// Retires a record that has been left so.
+#[inline(always)]
+fn left(record: NonNull<Record>, left: Left) {
+    match left {
+        Left::Well => {}
+        Left::Nothing => retire(record),
+        Left::Behind => retire_behind(record),
+    }
+}
+
+/// Held by the thread that takes references which ended tasks have left behind.
+static BEHIND: Mutex<()> = Mutex::new(());
+
+/// Drops the reference that a waker of an ended task left behind, if there is one.
+#[cold]
+#[inline(never)]
+#[expect(unsafe_code, reason = "records live for ever")]
+fn retire_behind(at: NonNull<Record>) {
+    // SAFETY: records are never freed.
+    let record = unsafe { at.as_ref() };
+    // No thread waits here: what is left behind now is found by `revisit`.
+    let is_taken = match BEHIND.try_lock() {
+        Ok(_one) => record.take_behind(),
+        Err(_) => false,
+    };
+    if is_taken && record.release() {
+        retire(at);
     }
 }
 
@@ -532,9 +599,35 @@ fn memory() -> Option<NonNull<Chunk>> {
     fits.then_some(chunk)
 }
 
+/// Drops the references that wakers of ended tasks left behind in some older chunks. Each new chunk revisits two, so such
+/// records are at most as many as the others.
+#[cold]
+#[expect(unsafe_code, reason = "chunks live for ever")]
+fn revisit() {
+    static NEXT: AtomicPtr<Chunk> = AtomicPtr::new(null_mut());
+    for _ in 0..2 {
+        let next = match NEXT.load(Ordering::Acquire) {
+            at if at.is_null() => CHUNKS.load(Ordering::Acquire),
+            at => at,
+        };
+        // SAFETY: null, or a chunk that was published with Release and is never freed.
+        let Some(chunk) = (unsafe { next.as_ref() }) else {
+            return;
+        };
+        // Two threads may visit the same one.
+        NEXT.store(chunk.next.load(Ordering::Relaxed), Ordering::Release);
+        for record in &chunk.records {
+            if record.may_be_behind() {
+                retire_behind(NonNull::from(record));
+            }
+        }
+    }
+}
+
 /// Makes a chunk. Its first records are the returned magazine, and the others go to the shared list.
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn grow() -> Option<Magazine> {
+    revisit();
     let raw = memory()?.as_ptr();
     // SAFETY: memory of a chunk that no other code knows. Every field is written before it is referred to.
     let chunk: &'static Chunk = unsafe {
@@ -596,8 +689,15 @@ mod tests {
                     for _ in 0..250 {
                         let held: Vec<_> = (0..1000)
                             .map(|id| {
-                                RecordRef::new(Kind::Task, id, None, None, || 0, || LabelSet::NONE)
-                                    .unwrap()
+                                RecordOwner::new(
+                                    Kind::Task,
+                                    id,
+                                    None,
+                                    None,
+                                    || 0,
+                                    || LabelSet::NONE,
+                                )
+                                .unwrap()
                             })
                             .collect();
                         drop(held);
@@ -610,6 +710,25 @@ mod tests {
             "{} more",
             capacity() - before
         );
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "takes over a reference")]
+    fn a_record_that_was_left_behind_is_free_again() {
+        let _alone = CHUNKS_COUNT.lock();
+        let own = RecordOwner::new(Kind::Task, 7, None, None, || 0, || LabelSet::NONE).unwrap();
+        own.retain();
+        let record = std::ptr::from_ref::<Record>(&own);
+        // SAFETY: retained just now.
+        let waker = ManuallyDrop::new(unsafe { RecordRef::from_raw(record) });
+        drop(own);
+        waker.leave_too_late();
+        assert!(waker.owner_version().is_some());
+        // Each chunk is visited before it is twice as many.
+        for _ in 0..=capacity() / CHUNK {
+            revisit();
+        }
+        assert!(waker.owner_version().is_none());
     }
 
     #[test]
@@ -659,7 +778,7 @@ mod tests {
                         pc: id as usize % SITES,
                         parent: id,
                     };
-                    drop(RecordRef::new(
+                    drop(RecordOwner::new(
                         Kind::Foreign,
                         id | 1 << 50,
                         Some(spawn),

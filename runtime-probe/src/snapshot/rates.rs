@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::labels::LabelSet;
-    use crate::registry::slab::RecordRef;
+    use crate::registry::slab::RecordOwner;
 
     #[test]
     fn a_task_that_did_not_always_spin_has_not_done_so_for_longer_than_its_polls_take() {
@@ -167,7 +167,7 @@ mod tests {
         const ID: u64 = 1 << 50;
         let begun = clock::ticks();
         let record =
-            RecordRef::new(Kind::Foreign, ID, None, None, || begun, || LabelSet::NONE).unwrap();
+            RecordOwner::new(Kind::Foreign, ID, None, None, || begun, || LabelSet::NONE).unwrap();
         let slot = threads::slot();
         for _ in 0..LEAST {
             record.note_foreign_poll(slot.number(), 1, begun);

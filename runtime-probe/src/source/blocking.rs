@@ -3,14 +3,14 @@
 use super::instrumented::Spawned;
 use super::{driving, labels, timing, trace, waker};
 use crate::clock;
-use crate::registry::slab::RecordRef;
+use crate::registry::slab::RecordOwner;
 use crate::registry::task::{Kind, Spawn};
 use crate::registry::threads::{self, Role};
 use crate::stack::raw::HasMeta;
 use tokio::runtime::Handle;
 
 /// Closes the record when the closure has run, has panicked, or is dropped unrun at a shutdown.
-struct Closing(RecordRef);
+struct Closing(RecordOwner);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -32,7 +32,7 @@ where
     let record = super::start_here()
         .then(|| {
             let (kind, spawn, meta) = (Kind::Blocking, Some(spawn), Some(meta));
-            RecordRef::new(kind, 0, spawn, meta, clock::ticks, labels::current)
+            RecordOwner::new(kind, 0, spawn, meta, clock::ticks, labels::current)
         })
         .flatten();
     if let Some(record) = &record {
@@ -40,7 +40,7 @@ where
         // The runtime is set while it is queued, too.
         record.set_runtime(on.map_or_else(driving::current, driving::of));
     }
-    let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
+    let spawned = Spawned(record.as_ref().map(RecordOwner::share_unshared));
     let record = record.map(Closing);
     let watched = move || match &record {
         Some(record) => {

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::demand::{self, Demand};
 use crate::primitive::{self, Ordering};
 use crate::registry::runtimes::Runtime;
-use crate::registry::slab::RecordRef;
+use crate::registry::slab::RecordOwner;
 use crate::registry::task::{Kind, Record, Spawn};
 use crate::registry::threads::{self, ThreadNumber};
 use crate::tally::waits::{BLOCK, WaitSite};
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 /// The number of shards of the table, by id: successive tasks are in different ones.
 const SHARDS: usize = 16;
 
-static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
+static FOREIGN: [Mutex<Option<HashMap<u64, RecordOwner>>>; SHARDS] =
     [const { Mutex::new(None) }; SHARDS];
 /// The number of entries of the table. Most programs have none, and then the end of a task costs one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -120,7 +120,7 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
         pc: 0,
         parent: super::waker::current_task(),
     };
-    let record = RecordRef::new(
+    let record = RecordOwner::new(
         Kind::Foreign,
         id,
         Some(spawn),
@@ -229,7 +229,7 @@ fn settle(slot: &threads::Slot) -> bool {
 }
 
 /// The begin and the site of the task's wait before the current poll; `None` while waits are not sampled.
-fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
+fn wait_before(record: &RecordOwner) -> Option<(clock::Ticks, WaitSite)> {
     if !Demand::Waits.is_on() {
         return None;
     }
@@ -286,6 +286,6 @@ fn remove(id: u64) {
     }
 }
 
-fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
+fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordOwner>>> {
     primitive::lock(&FOREIGN[id as usize % SHARDS])
 }

@@ -10,7 +10,7 @@ use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::polls::Here;
-use crate::registry::slab::RecordRef;
+use crate::registry::slab::{RecordOwner, RecordRef};
 use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 pub struct Instrumented<F> {
     future: F,
     /// `None` when the probe is switched off. `Drop` below closes and drops it before the future inside is dropped.
-    record: ManuallyDrop<Option<RecordRef>>,
+    record: ManuallyDrop<Option<RecordOwner>>,
 }
 
 impl<F> std::fmt::Debug for Instrumented<F> {
@@ -52,7 +52,7 @@ impl<F> Instrumented<F> {
             None => LabelSet::NONE,
         };
         let record = match super::is_plainly_on() {
-            true => RecordRef::new(kind, id, spawn, Some(meta), clock::ticks, labels),
+            true => RecordOwner::new(kind, id, spawn, Some(meta), clock::ticks, labels),
             // In pieces, so that the spawn is in no memory.
             false => new_record(
                 (kind, id, meta),
@@ -84,7 +84,7 @@ impl<F> Instrumented<F> {
     #[inline(always)]
     pub(crate) fn spawned(&self) -> Spawned {
         // tokio does not have the future yet, so no other thread changes the count.
-        Spawned(self.record.as_ref().map(RecordRef::clone_unshared))
+        Spawned(self.record.as_ref().map(RecordOwner::share_unshared))
     }
 }
 
@@ -250,15 +250,15 @@ fn new_record(
     pc: usize,
     parent: u64,
     labels: LabelSet,
-) -> Option<RecordRef> {
+) -> Option<RecordOwner> {
     let spawn = location.map(|location| Spawn {
         location,
         pc,
         parent,
     });
     let now = clock::ticks();
-    let record =
-        super::start_here().then(|| RecordRef::new(kind, id, spawn, Some(meta), || now, || labels));
+    let record = super::start_here()
+        .then(|| RecordOwner::new(kind, id, spawn, Some(meta), || now, || labels));
     let record = record.flatten()?;
     trace::spawn(&record, now);
     Some(record)

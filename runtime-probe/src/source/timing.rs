@@ -5,7 +5,7 @@ use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::polls::Here;
-use crate::registry::slab::{self, RecordRef};
+use crate::registry::slab::{self, RecordOwner};
 use crate::registry::task::Record;
 use crate::registry::threads::{self, Slot};
 use crate::tally::poll_times::{self, Finished};
@@ -51,9 +51,22 @@ fn settle(record: &Record) -> Option<Ticks> {
 ///
 /// The reference is leaked if this panics, so that nothing has to be kept for that.
 #[inline(never)]
-pub(super) fn note_end(record: RecordRef) {
+pub(super) fn note_end(record: RecordOwner) {
     let record = ManuallyDrop::new(record);
     let slot = Here::get().slot();
+    if !end_plainly(&record, slot) {
+        record.drop_kept();
+        if !end_plainly(&record, slot) {
+            end_closely(&record);
+        }
+    }
+    drop(ManuallyDrop::into_inner(record));
+}
+
+/// Ends a task that a poll has finished, if nothing is switched on, no reference is kept, and a task of its site has ended before.
+/// `false` for any other.
+#[inline(always)]
+fn end_plainly(record: &Record, slot: &Slot) -> bool {
     // A task that a poll has finished did not panic, and its record is closed before it is counted: see
     // `note_foreign_end`.
     if record.is_finished_task()
@@ -62,10 +75,9 @@ pub(super) fn note_end(record: RecordRef) {
     {
         leaves_tokio(slot);
         ends.note_end(slot.number().0, record.poll());
-    } else {
-        end_closely(&record);
+        return true;
     }
-    drop(ManuallyDrop::into_inner(record));
+    false
 }
 
 /// The same if something is switched on, for a task that did not finish, for anything but a task, and for the first end of

@@ -17,7 +17,6 @@ use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::registry::polls::Here;
 use crate::registry::sites::Site;
-use crate::registry::slab::RecordRef;
 use crate::registry::task::{Kind, Record, TOLD_AT_ITS_END, View};
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 use crate::registry::threads::ThreadNumber;
@@ -271,7 +270,7 @@ pub(super) fn wake(record: &Record, slot: &Slot, now: Ticks) {
 
 /// Writes the spawn of a task or closure, before tokio owns it.
 #[cold]
-pub(super) fn spawn(record: &RecordRef, now: Ticks) {
+pub(super) fn spawn(record: &Record, now: Ticks) {
     if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
         return;
     }

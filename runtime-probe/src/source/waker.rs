@@ -299,7 +299,7 @@ pub(super) fn note_outer(record: &Record) {
 #[cfg(feature = "rt")]
 #[inline(never)]
 #[expect(unsafe_code, reason = "makes a waker")]
-pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
+pub(super) fn run<R>(record: &Record, inner: impl FnOnce() -> R) -> R {
     let (slot, mut began) = (threads::slot(), clock::ticks());
     slot.now.store(began, Ordering::Relaxed);
     if demand::any() {
@@ -338,7 +338,7 @@ unsafe fn clone<const WRITTEN: bool>(data: *const ()) -> RawWaker {
     let poll = Here::get().innermost();
     if poll.data() == data.addr() {
         let record = poll.record();
-        record.retain();
+        record.retain_in_poll();
         let anchor = here!();
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
         if unsafe { template::repeats(&anchor, record.last_path()) } {
@@ -422,7 +422,9 @@ unsafe fn wake_by_ref<const WRITTEN: bool>(data: *const ()) {
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through the vtable, which owns a reference.
-    drop(unsafe { RecordRef::from_raw(Record::of_waker(data)) });
+    let record = unsafe { RecordRef::from_raw(Record::of_waker(data)) };
+    let at = std::ptr::from_ref::<Record>(&record);
+    record.leave_or_keep(|| current().is_some_and(|polled| std::ptr::eq(polled, at)));
 }
 
 /// Records a wake. Returns the record.

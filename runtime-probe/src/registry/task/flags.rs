@@ -21,6 +21,9 @@ pub(super) const UNPREPARED: u64 = 1 << 11;
 /// It is no task in tokio's list of tasks.
 pub(super) const UNLISTED: u64 = 1 << 12;
 
+/// The poller keeps a counted reference for the task's next registration, see [`super::references`].
+pub(super) const KEPT: u64 = 1 << 13;
+
 /// Low bits of `flags`: the kind.
 pub(super) const KIND: u64 = 0xff;
 
@@ -113,10 +116,25 @@ impl Record {
         unsafe { primitive::read_own(&self.flags) }
     }
 
-    /// Whether a poll has finished a task that is in tokio's list of tasks. Only the thread that drops the wrapper.
+    /// Whether a poll has finished a task that is in tokio's list of tasks, and keeps no reference. Only the thread that drops the
+    /// wrapper.
     #[inline(always)]
     pub(crate) fn is_finished_task(&self) -> bool {
-        self.own_flags() & (UNLISTED | OPEN) == 0
+        self.own_flags() & (UNLISTED | OPEN | KEPT) == 0
+    }
+
+    /// Whether the poller keeps a reference.
+    pub(super) fn keeps(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & KEPT != 0
+    }
+
+    /// Sets whether the poller keeps a reference, and returns whether it did. Only the poller.
+    pub(super) fn set_keeps(&self, keeps: bool) -> bool {
+        let flags = self.flags.load(Ordering::Relaxed);
+        // Only the poller writes flags, so a store loses nothing.
+        let now = if keeps { flags | KEPT } else { flags & !KEPT };
+        self.flags.store(now, Ordering::Relaxed);
+        flags & KEPT != 0
     }
 
     /// Whether it is a task in tokio's list of tasks.

@@ -5,7 +5,7 @@
 //!
 //! | field | written by | when |
 //! |---|---|---|
-//! | `refs`, `slot` | poller and wakers | see below |
+//! | `refs`, `spare`, `slot` | poller and wakers | see below |
 //! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `marks`, `flags`, and `next` of a nested future | the polling thread | during or around a poll |
 //! | `woken`, `woken_among`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
@@ -16,8 +16,8 @@
 //!
 //! Invariants:
 //! 1. The version, the lower bits of `refs`, is odd while the record is a task's and even while it is free. MUST change before any
-//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^29 owners: one reader in
-//!    2^29 that pauses for so long may take a reference to another task, and wake it once too often.
+//!    other field is written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^28 owners: one reader in
+//!    2^28 that pauses for so long may take a reference to another task, and wake it once too often.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
 //! 3. A wake stores the lower half of the phase in `woken`, and so which poll it follows. That of the current poll and not polling
@@ -26,7 +26,7 @@
 //!    waker that is delayed between reading the number and storing it may overwrite a newer stamp; the task is then shown as
 //!    waiting until its next poll.
 //! 4. The record is returned when the count in `refs` falls to 0: the wrapper holds a reference, and so does each of
-//!    our wakers. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
+//!    our wakers, and one may be left in `spare`. A free record has none there. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
 //!    the next owner, who still counts with plain stores, and a count is lost.
 //!
 //! The words are in the order of their use: those that are written once or seldom are first and last, so that no two
@@ -48,13 +48,14 @@ use super::wake_slot::WakeSlot;
 pub(crate) use super::wake_slot::Written;
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 use crate::stack::raw::FutureMeta;
 use crate::stack::wait_set::{OnlyPath, WaitSet};
 pub(crate) use flags::PollFlags;
 use flags::{OFTEN, OPEN, UNLISTED, UNPREPARED};
 use phase::IDLE;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
+pub(crate) use references::Left;
 use references::{FREE, after, counted};
 use std::panic::Location;
 #[cfg(feature = "rt")]
@@ -145,8 +146,10 @@ pub(crate) struct Record {
     refs: AtomicU64,
     /// Lower half of the phase at the last wake; 0 before the first one.
     woken: AtomicU32,
-    /// How many wakers there were at that wake; 0 if it did not consume its waker.
-    woken_among: AtomicU32,
+    /// How many wakers there were at that wake, as [`references`] has it; 0 if it did not consume its waker.
+    woken_among: AtomicU16,
+    /// Whether a counted reference is left for the next registration, see [`references`].
+    spare: AtomicU16,
     wake_at: AtomicU64,
     woken_by: AtomicU64,
     /// The labels in force; see [`waking`] for the others.
@@ -175,7 +178,8 @@ macro_rules! free {
             phase: AtomicU64::new(0),
             refs: AtomicU64::new(FREE),
             woken: AtomicU32::new(0),
-            woken_among: AtomicU32::new(0),
+            woken_among: AtomicU16::new(0),
+            spare: AtomicU16::new(0),
             wake_at: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
             marks: AtomicU64::new(0),

@@ -3,7 +3,7 @@
 use super::flags::{FROZEN, KIND, NAME_SHIFT, OPEN, RUNTIME_SHIFT};
 use super::labels::{address_of, labels_of};
 use super::phase::{IDLE, TOLD_AT_ITS_END};
-use super::references::{version_of, wakers_of};
+use super::references::{is_one, version_of};
 use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{is_of_phase, self_wakes_of};
 use super::{Kind, Record, Waking};
@@ -86,6 +86,7 @@ impl Record {
             // Loaded before `woken`. Acquire: pairs with the Release in `open`, and with that in `release`, because a thread
             // that consumes a waker stores its stamp before.
             let refs = self.refs.load(Ordering::Acquire);
+            let wakers = self.wakers(refs);
             let version = version_of(refs);
             if version.is_multiple_of(2) {
                 return None;
@@ -97,7 +98,7 @@ impl Record {
             // Loaded before `since`. Acquire: pairs with the Release in `begin_poll`.
             let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
-            let woken_among = self.woken_among.load(Ordering::Relaxed);
+            let woken_alone = is_one(self.woken_among.load(Ordering::Relaxed));
             let polls = phase >> 1;
             let is_woken = is_of_phase(woken, phase);
             // Words that the task's first poll, wait or wake writes may be of the record's former owner until then.
@@ -142,8 +143,8 @@ impl Record {
                     && waits_poll == poll_mark(polls) | REPEATED
                     && was_woken
                     && is_of_phase(woken, phase.wrapping_sub(2))
-                    && woken_among == 1,
-                wakers: wakers_of(refs) as usize,
+                    && woken_alone,
+                wakers: wakers as usize,
                 frozen: flags & FROZEN != 0,
                 name: NameNumber((flags >> NAME_SHIFT) as u32),
                 runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),

@@ -1,7 +1,6 @@
 //! Wakes: time and source of the first wake since a poll, and the wait that it ends.
 
 use super::flags::FROZEN;
-use super::references::VERSION_BITS;
 use super::waker_data::Generation;
 use super::{Kind, Record};
 use crate::clock::Ticks;
@@ -81,13 +80,6 @@ impl WokenPhase {
     pub(crate) fn is_polling(self) -> bool {
         self.0 & 1 == 1
     }
-}
-
-/// The number of wakers at a wake, the waking one included, as `woken_among` has it.
-#[inline(always)]
-fn wakers_at_a_wake(refs: u64) -> u32 {
-    // There is one, so the word is not negative.
-    (refs >> VERSION_BITS) as u32
 }
 
 /// A wait that has ended, or a part of it.
@@ -197,7 +189,7 @@ impl Record {
         }
         // A reader compares it: a wake has less to do.
         let wakers = match consumed {
-            true => wakers_at_a_wake(self.refs.load(Ordering::Relaxed)),
+            true => self.wakers_at_a_wake(),
             false => 0,
         };
         self.woken_among.store(wakers, Ordering::Relaxed);

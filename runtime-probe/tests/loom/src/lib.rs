@@ -123,7 +123,7 @@ mod registry {
 
     use crate::labels::LabelSet;
     use sites::{SITES, Site};
-    use task::{Kind, Opened, Record, Spawn};
+    use task::{Kind, Left, Opened, Record, Spawn};
 
     /// A free record, as the slab has them.
     pub(crate) fn free() -> Record {
@@ -143,12 +143,36 @@ mod registry {
         record.retain_for(view)
     }
 
-    pub(crate) fn release(record: &Record) -> bool {
-        let last = record.release();
-        if last {
-            record.shut();
+    loom::lazy_static! {
+        static ref BEHIND: loom::sync::Mutex<()> = loom::sync::Mutex::new(());
+    }
+
+    /// Drops a reference that is not the wrapper's. `true` if the record ended with it.
+    pub(crate) fn leave(record: &Record) -> bool {
+        match record.leave() {
+            Left::Well => false,
+            Left::Nothing => shut(record),
+            Left::Behind => drop_behind(record),
         }
-        last
+    }
+
+    /// Drops the wrapper's reference. `true` if the record ended with it.
+    pub(crate) fn end(record: &Record) -> bool {
+        record.end() && shut(record)
+    }
+
+    /// Drops a reference that was left behind, if there is one. `true` if the record ended with it.
+    pub(crate) fn drop_behind(record: &Record) -> bool {
+        let is_taken = match BEHIND.try_lock() {
+            Ok(_one) => record.take_behind(),
+            Err(_) => false,
+        };
+        is_taken && record.release() && shut(record)
+    }
+
+    fn shut(record: &Record) -> bool {
+        record.shut();
+        true
     }
 }
 

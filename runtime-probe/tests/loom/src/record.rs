@@ -4,9 +4,9 @@
 //! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
-use crate::registry::task::{Kind, Record, Spawn, Waking};
+use crate::registry::task::{Kind, Left, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
-use crate::registry::{free, open, release, retain_for};
+use crate::registry::{drop_behind, end, free, leave, open, retain_for};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -53,16 +53,21 @@ fn the_last_reference_and_no_other_empties_the_slot() {
             let record = record.clone();
             move || {
                 wake_by_ref(&record);
-                release(&record)
+                leave(&record)
             }
         });
         let dropping = thread::spawn({
             let record = record.clone();
-            move || release(&record)
+            move || leave(&record)
         });
         record.close();
-        let own = release(&record);
-        let last = [own, waking.join().unwrap(), dropping.join().unwrap()];
+        let own = end(&record);
+        let last = [
+            own,
+            waking.join().unwrap(),
+            dropping.join().unwrap(),
+            drop_behind(&record),
+        ];
         assert_eq!(last.iter().filter(|last| **last).count(), 1);
         assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
         assert!(record.view().is_none());
@@ -88,11 +93,11 @@ fn a_reader_holds_the_task_it_saw_or_none() {
                     return false;
                 }
                 wake_by_ref(&record);
-                release(&record)
+                leave(&record)
             }
         });
         record.close();
-        let own = release(&record);
+        let own = end(&record);
         let mut second = None;
         if own {
             // The record belongs to another task now. Its spawner counts without atomics as long as no other thread
@@ -112,8 +117,8 @@ fn a_reader_holds_the_task_it_saw_or_none() {
         assert!(first.wakes() <= 1);
         if let Some(second) = second {
             assert_eq!((second.wakes(), alive(&second)), (0, 1));
-            assert!(!release(&record));
-            assert!(release(&record), "the count is what the owner counted");
+            assert!(!leave(&record));
+            assert!(end(&record), "the count is what the owner counted");
             assert_eq!(alive(&second), 0);
         }
     });
@@ -130,7 +135,7 @@ fn a_reader_reads_the_waker_after_it_was_written() {
                 let view = record.view().unwrap();
                 if retain_for(&record, &view) {
                     wake_by_ref(&record);
-                    assert!(!release(&record));
+                    assert!(!leave(&record));
                 }
             }
         });
@@ -274,7 +279,7 @@ fn a_view_is_of_one_owner_when_a_thread_reuses_the_record() {
         let reusing = thread::spawn({
             let record = record.clone();
             move || {
-                assert!(release(&record));
+                assert!(end(&record));
                 open(&record, Kind::Foreign, 2, spawn_of(2), 2);
             }
         });
@@ -293,7 +298,7 @@ fn a_view_is_of_one_owner_when_another_thread_takes_the_record() {
         let giving = thread::spawn({
             let (record, list) = (record.clone(), list.clone());
             move || {
-                assert!(release(&record));
+                assert!(end(&record));
                 *list.lock().unwrap() = true;
             }
         });
@@ -322,11 +327,188 @@ fn a_task_that_is_being_woken_is_never_without_a_waker() {
             let record = record.clone();
             move || {
                 wake_by_ref(&record);
-                assert!(!release(&record));
+                assert!(!leave(&record));
             }
         });
         let view = record.view().unwrap();
         assert!(view.woken.is_some() || view.wakers > 0, "it looks lost");
         waking.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reference_that_is_left_while_the_task_ends_is_given_back_once() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        record.retain_in_poll();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                leave(&record)
+            }
+        });
+        let walking = thread::spawn({
+            let record = record.clone();
+            move || drop_behind(&record)
+        });
+        record.close();
+        let ended = [
+            end(&record),
+            waking.join().unwrap(),
+            walking.join().unwrap(),
+            drop_behind(&record),
+        ];
+        assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
+        assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
+        assert!(!drop_behind(&record));
+    });
+}
+
+#[test]
+fn a_registration_takes_a_reference_that_a_wake_leaves() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        // A poll's waker. A spurious poll makes another one while this one wakes. Or a poll after the wake, which takes its
+        // reference.
+        record.retain_in_poll();
+        let wakes = |record: &Arc<Record>| {
+            thread::spawn({
+                let record = record.clone();
+                move || {
+                    wake_by_ref(&record);
+                    leave(&record)
+                }
+            })
+        };
+        let first = wakes(&record);
+        record.retain_in_poll();
+        poll(&record, 2);
+        let second = wakes(&record);
+        assert!(!first.join().unwrap() && !second.join().unwrap());
+        assert_eq!(record.view().unwrap().wakers, 0);
+        record.retain_in_poll();
+        assert_eq!(record.view().unwrap().wakers, 1);
+        record.close();
+        assert!(!end(&record) && alive(&counting) == 1);
+        assert!(leave(&record) && alive(&counting) == 0);
+    });
+}
+
+#[test]
+fn the_end_comes_after_a_wake_whose_reference_was_taken() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        record.retain_in_poll();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                leave(&record)
+            }
+        });
+        // The task moves to another thread for its end.
+        let polling = thread::spawn({
+            let record = record.clone();
+            move || {
+                record.retain_in_poll();
+                leave(&record)
+            }
+        });
+        let own = polling.join().unwrap();
+        record.close();
+        let ended = [
+            own,
+            end(&record),
+            waking.join().unwrap(),
+            drop_behind(&record),
+        ];
+        assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
+        assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
+    });
+}
+
+#[test]
+fn a_reference_left_behind_is_not_taken_from_the_next_task() {
+    let mut model = loom::model::Builder::new();
+    model.max_duration = Some(ENOUGH);
+    model.check(|| {
+        let record = task();
+        let (first, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        record.retain_in_poll();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || leave(&record)
+        });
+        let walking = thread::spawn({
+            let record = record.clone();
+            move || drop_behind(&record)
+        });
+        record.close();
+        if end(&record) {
+            // A waker of the next task leaves its reference, which the end sees. And another one keeps the record.
+            open(&record, Kind::Task, 2, None, 0);
+            let (second, waker) = counting();
+            first_poll(&record, &waker);
+            drop(waker);
+            record.retain_in_poll();
+            assert!(!leave(&record));
+            record.retain();
+            assert!(!end(&record) && alive(&second) == 1);
+            assert!(!walking.join().unwrap() && !waking.join().unwrap());
+            assert!(leave(&record) && alive(&second) == 0);
+        } else {
+            let ended = [
+                waking.join().unwrap(),
+                walking.join().unwrap(),
+                drop_behind(&record),
+            ];
+            assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
+        }
+        assert_eq!(alive(&first), 0);
+    });
+}
+
+#[test]
+fn a_reference_that_the_poller_keeps_is_given_back_once() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        // One of two wakers wakes, while a spurious poll replaces the other one.
+        record.retain_in_poll();
+        record.retain_in_poll();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                leave(&record)
+            }
+        });
+        record.retain_in_poll();
+        assert_eq!(record.leave_or(|| true), Left::Well);
+        poll(&record, 2);
+        let woken = waking.join().unwrap();
+        assert!(!woken);
+        assert_eq!(record.view().unwrap().wakers, 1);
+        record.retain_in_poll();
+        assert_eq!(record.view().unwrap().wakers, 2);
+        record.close();
+        record.drop_kept();
+        let ended = [end(&record), leave(&record), leave(&record)];
+        assert_eq!(ended, [false, false, true]);
+        assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
     });
 }
