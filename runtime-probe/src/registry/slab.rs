@@ -208,7 +208,7 @@ impl Drop for RecordOwner {
     #[inline(always)]
     fn drop(&mut self) {
         if self.end() {
-            retire(self.0);
+            retire_here(self.0);
         }
     }
 }
@@ -252,12 +252,18 @@ fn retire_behind(at: NonNull<Record>) {
 
 /// Retires a record whose last reference is gone, so it belongs to this thread. Shutting it drops the task's own waker,
 /// which may run any code, so that comes before the record is on a list.
-#[inline(never)]
-fn retire(record: NonNull<Record>) {
+#[inline(always)]
+fn retire_here(record: NonNull<Record>) {
     // SAFETY: records are never freed.
     #[expect(unsafe_code, reason = "records live for ever")]
     unsafe { record.as_ref() }.shut();
     put(record);
+}
+
+/// The same out of the code of those that seldom do so.
+#[inline(never)]
+fn retire(record: NonNull<Record>) {
+    retire_here(record);
 }
 
 /// Visits every record, free ones included, in no particular order.

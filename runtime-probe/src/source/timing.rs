@@ -55,10 +55,7 @@ pub(super) fn note_end(record: RecordOwner) {
     let record = ManuallyDrop::new(record);
     let slot = Here::get().slot();
     if !end_plainly(&record, slot) {
-        record.drop_kept();
-        if !end_plainly(&record, slot) {
-            end_closely(&record);
-        }
+        end_otherwise(&record, slot);
     }
     drop(ManuallyDrop::into_inner(record));
 }
@@ -80,10 +77,17 @@ fn end_plainly(record: &Record, slot: &Slot) -> bool {
     false
 }
 
-/// The same if something is switched on, for a task that did not finish, for anything but a task, and for the first end of
-/// its site.
+/// Ends any other task.
 #[cold]
 #[inline(never)]
+fn end_otherwise(record: &Record, slot: &Slot) {
+    record.drop_kept();
+    if !end_plainly(record, slot) {
+        end_closely(record);
+    }
+}
+
+/// Ends a task if something is switched on, or if it did not finish. And anything but a task, and the first task of its site.
 fn end_closely(record: &Record) {
     if demand::any() {
         note_last_poll(record);
