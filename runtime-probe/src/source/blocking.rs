@@ -40,7 +40,7 @@ where
         // The runtime is set while it is queued, too.
         record.set_runtime(on.map_or_else(driving::current, driving::of));
     }
-    let spawned = Spawned(record.as_ref().map(RecordOwner::share_unshared));
+    let spawned = Spawned(record.as_ref().map(RecordOwner::share));
     let record = record.map(Closing);
     let watched = move || match &record {
         Some(record) => {

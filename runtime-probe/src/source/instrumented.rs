@@ -84,7 +84,7 @@ impl<F> Instrumented<F> {
     #[inline(always)]
     pub(crate) fn spawned(&self) -> Spawned {
         // tokio does not have the future yet, so no other thread changes the count.
-        Spawned(self.record.as_ref().map(RecordOwner::share_unshared))
+        Spawned(self.record.as_ref().map(RecordOwner::share))
     }
 }
 

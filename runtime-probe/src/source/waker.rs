@@ -424,7 +424,7 @@ unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through the vtable, which owns a reference.
     let record = unsafe { RecordRef::from_raw(Record::of_waker(data)) };
     let at = std::ptr::from_ref::<Record>(&record);
-    record.leave_or_keep(|| current().is_some_and(|polled| std::ptr::eq(polled, at)));
+    record.drop_or_keep(|| current().is_some_and(|polled| std::ptr::eq(polled, at)));
 }
 
 /// Records a wake. Returns the record.

@@ -128,12 +128,18 @@ impl Record {
         self.flags.load(Ordering::Relaxed) & KEPT != 0
     }
 
-    /// Sets whether the poller keeps a reference, and returns whether it did. Only the poller.
-    pub(super) fn set_keeps(&self, keeps: bool) -> bool {
+    /// Keeps a reference. `false` if one is kept already. Only the poller, as for [`Record::take_kept`].
+    pub(super) fn keep(&self) -> bool {
         let flags = self.flags.load(Ordering::Relaxed);
         // Only the poller writes flags, so a store loses nothing.
-        let now = if keeps { flags | KEPT } else { flags & !KEPT };
-        self.flags.store(now, Ordering::Relaxed);
+        self.flags.store(flags | KEPT, Ordering::Relaxed);
+        flags & KEPT == 0
+    }
+
+    /// Takes the kept reference. `false` if there is none.
+    pub(super) fn take_kept(&self) -> bool {
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags & !KEPT, Ordering::Relaxed);
         flags & KEPT != 0
     }
 

@@ -5,7 +5,7 @@
 //!
 //! | field | written by | when |
 //! |---|---|---|
-//! | `refs`, `spare`, `slot` | poller and wakers | see below |
+//! | `refs`, `spare`, `slot` | poller and wakers; the spawner and readers count, and the slab takes | see below |
 //! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `marks`, `flags`, and `next` of a nested future | the polling thread | during or around a poll |
 //! | `woken`, `woken_among`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
@@ -55,7 +55,7 @@ pub(crate) use flags::PollFlags;
 use flags::{OFTEN, OPEN, UNLISTED, UNPREPARED};
 use phase::IDLE;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
-pub(crate) use references::Left;
+pub(crate) use references::Dropped;
 use references::{FREE, after, counted};
 use std::panic::Location;
 #[cfg(feature = "rt")]

@@ -9,11 +9,14 @@
 //!    two has the only other reference, and keeps being the only one that can leave it, whatever is taken meanwhile.
 //! 2. Only the polling thread takes it, and the wrapper's end, which no poll follows.
 //! 3. The wrapper's end gives both back at once, and marks the record as [`ENDED`]. A holder that read the word before may
-//!    leave its reference after that. It reads the word again, and has [`Left::Behind`] if it may be too late. If neither sees the
-//!    other one's store, a later walk finds the reference: see [`Record::take_behind`].
+//!    leave its reference after that. It reads the word again, and has [`Dropped::MaybeLate`] if it sees the mark. If neither
+//!    sees the other one's store, the slab finds the reference later: see [`Record::take_behind`].
 //!
-//! A task with several wakers replaces some of them in its poll. The reference of such a one is kept by the poller, in a flag that no
-//! other thread writes, and the next registration takes it. It is counted, so a holder beside it counts down.
+//! The poller keeps the reference of a waker that it replaces, in a flag that only it writes. The next registration takes it. A
+//! kept reference is counted, so a holder beside it counts down.
+//!
+//! A signal handler MUST NOT drop a waker of the task that its thread polls: it may interrupt the store of that flag. tokio's
+//! wakers cannot be used in one, either.
 
 use super::{Record, View};
 use crate::primitive::{Ordering, fence};
@@ -87,16 +90,16 @@ fn is_negative(refs: u64) -> bool {
     (refs as i64) < 0
 }
 
-/// What a dropped reference is now.
+/// The outcome of a reference's drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Left {
-    /// Counted down, or kept for the task's next registration.
-    Well,
+pub(crate) enum Dropped {
+    /// It is counted down, left for the next registration, or kept by the poller.
+    Done,
     /// It was the last one: the record must be returned to the slab.
-    Nothing,
-    /// The wrapper has ended meanwhile, and may not have seen the reference.
-    Behind,
+    Last,
+    /// It is left for the next registration. The wrapper has ended meanwhile, and may not have seen it.
+    MaybeLate,
 }
 
 impl Record {
@@ -135,7 +138,7 @@ impl Record {
         // Acquire: pairs with the Release in `leave`, for the order of its holder's reads before the end of the record.
         if self.spare.load(Ordering::Acquire) == 0 {
             rare();
-            if !self.keeps() || !self.set_keeps(false) {
+            if !self.take_kept() {
                 self.retain();
             }
         } else {
@@ -143,14 +146,15 @@ impl Record {
         }
     }
 
-    /// The number of references beside the wrapper's, the spare and the kept one, for a word that was loaded before.
+    /// The number of references beside the wrapper's, the spare and the kept one, for a word that was loaded with Acquire.
     pub(super) fn wakers(&self, refs: u64) -> u64 {
         // Acquire: pairs with the Release in `leave`, because a thread that consumes a waker stores its stamp before.
         let spare = u64::from(self.spare.load(Ordering::Acquire) != 0);
         wakers_of(refs).saturating_sub(spare + u64::from(self.keeps()))
     }
 
-    /// The same for a wake that consumes a waker, as [`is_one`] reads it. A kept reference is taken for a waker: a wake has less to do.
+    /// The same for a wake that consumes a waker, as [`is_one`] reads it. A kept reference is taken for a waker, so that a wake has
+    /// less to do.
     #[inline(always)]
     pub(super) fn wakers_at_a_wake(&self) -> u16 {
         let refs = self.refs.load(Ordering::Relaxed) >> VERSION_BITS;
@@ -190,34 +194,36 @@ impl Record {
 
     /// Drops a reference that is not the wrapper's.
     #[inline(always)]
-    pub(crate) fn leave(&self) -> Left {
-        self.leave_or(|| false)
+    pub(crate) fn leave(&self) -> Dropped {
+        self.leave_or_keep(|| false)
     }
 
-    /// The same. If there are others, only the poller may keep it: `is_poller` asks whether this thread is polling the task.
+    /// The same. The poller keeps a reference beside others: `is_poller` asks whether this thread is polling the task.
     #[inline(always)]
-    pub(crate) fn leave_or(&self, is_poller: impl FnOnce() -> bool) -> Left {
-        let refs = self.refs.load(Ordering::Relaxed);
+    pub(crate) fn leave_or_keep(&self, is_poller: impl FnOnce() -> bool) -> Dropped {
+        // Acquire: pairs with the Release in `subtract`. A reference that was taken from `spare` and counted down since then was
+        // taken before this one is left.
+        let refs = self.refs.load(Ordering::Acquire);
         if refs >> VERSION_BITS != ONE_BESIDE_THE_WRAPPER {
-            if is_poller() && !self.set_keeps(true) {
-                return Left::Well;
+            if is_poller() && self.keep() {
+                return Dropped::Done;
             }
             return match self.release() {
-                false => Left::Well,
-                true => Left::Nothing,
+                false => Dropped::Done,
+                true => Dropped::Last,
             };
         }
         // Release: as of a count that goes down.
         self.spare.store(SPARE, Ordering::Release);
         match self.refs.load(Ordering::Relaxed) & ENDED {
-            0 => Left::Well,
-            _ => Left::Behind,
+            0 => Dropped::Done,
+            _ => Dropped::MaybeLate,
         }
     }
 
     /// Drops the kept reference, if there is one. Only the thread that drops the wrapper.
     pub(crate) fn drop_kept(&self) {
-        if self.set_keeps(false) {
+        if self.take_kept() {
             // Not the last one: the wrapper has its own.
             let _ = self.release();
         }
@@ -255,6 +261,7 @@ impl Record {
     /// a time.
     #[must_use]
     pub(in crate::registry) fn take_behind(&self) -> bool {
+        // Acquire: pairs with the Release in `subtract`, so the end's store to `spare` comes before the load below.
         let refs = self.refs.load(Ordering::Acquire);
         let is_ended = refs & ENDED != 0 && !version_of(refs).is_multiple_of(2);
         if !is_ended {
@@ -357,11 +364,11 @@ mod tests {
                     }
                     Act::Leave if wakers > 0 => {
                         wakers -= 1;
-                        record.leave() == Left::Nothing
+                        record.leave() == Dropped::Last
                     }
                     Act::Drop if wakers > 0 && is_open => {
                         wakers -= 1;
-                        record.leave_or(|| true) == Left::Nothing
+                        record.leave_or_keep(|| true) == Dropped::Last
                     }
                     Act::End if is_open => {
                         is_open = false;
@@ -394,17 +401,20 @@ mod tests {
         let mut counted = Vec::new();
         for _ in 0..3 {
             // One is consumed by a wake. The poll registers again, and replaces the other one.
-            assert_eq!(record.leave(), Left::Well);
+            assert_eq!(record.leave(), Dropped::Done);
             record.retain_in_poll();
             counted.push(record.refs.load(Ordering::Relaxed));
             record.retain_in_poll();
-            assert_eq!(record.leave_or(|| true), Left::Well);
+            assert_eq!(record.leave_or_keep(|| true), Dropped::Done);
             assert_eq!(record.wakers(record.refs.load(Ordering::Relaxed)), 2);
         }
         // Only the first poll counts its first registration.
         assert_eq!(counted[1], counted[2]);
         assert_eq!(wakers_of(counted[0]), 2);
-        assert_eq!((record.leave(), record.leave()), (Left::Well, Left::Well));
+        assert_eq!(
+            (record.leave(), record.leave()),
+            (Dropped::Done, Dropped::Done)
+        );
         record.drop_kept();
         assert!(record.end());
     }
@@ -416,11 +426,11 @@ mod tests {
         record.retain_in_poll();
         let counted = record.refs.load(Ordering::Relaxed);
         for _ in 0..3 {
-            assert_eq!(record.leave(), Left::Well);
+            assert_eq!(record.leave(), Dropped::Done);
             record.retain_in_poll();
             assert_eq!(record.refs.load(Ordering::Relaxed), counted);
         }
-        assert_eq!(record.leave(), Left::Well);
+        assert_eq!(record.leave(), Dropped::Done);
         assert!(record.end());
     }
 }

@@ -83,16 +83,16 @@ impl Record {
     pub(crate) fn view(&self) -> Option<View> {
         const TRIES: usize = 8;
         for attempt in 0..TRIES {
-            // Loaded before `woken`. Acquire: pairs with the Release in `open`, and with that in `release`, because a thread
-            // that consumes a waker stores its stamp before.
-            let refs = self.refs.load(Ordering::Acquire);
-            let wakers = self.wakers(refs);
-            let version = version_of(refs);
+            // Acquire: pairs with the Release in `open`.
+            let version = version_of(self.refs.load(Ordering::Acquire));
             if version.is_multiple_of(2) {
                 return None;
             }
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
+            // Loaded after `phase`, so that no poll has changed them. And before `woken`. Acquire: pairs with the Release in
+            // `subtract`, because a thread that consumes a waker stores its stamp before.
+            let wakers = self.wakers(self.refs.load(Ordering::Acquire));
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
             // Loaded before `since`. Acquire: pairs with the Release in `begin_poll`.

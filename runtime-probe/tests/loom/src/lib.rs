@@ -123,7 +123,7 @@ mod registry {
 
     use crate::labels::LabelSet;
     use sites::{SITES, Site};
-    use task::{Kind, Left, Opened, Record, Spawn};
+    use task::{Dropped, Kind, Opened, Record, Spawn};
 
     /// A free record, as the slab has them.
     pub(crate) fn free() -> Record {
@@ -150,9 +150,9 @@ mod registry {
     /// Drops a reference that is not the wrapper's. `true` if the record ended with it.
     pub(crate) fn leave(record: &Record) -> bool {
         match record.leave() {
-            Left::Well => false,
-            Left::Nothing => shut(record),
-            Left::Behind => drop_behind(record),
+            Dropped::Done => false,
+            Dropped::Last => shut(record),
+            Dropped::MaybeLate => drop_behind(record),
         }
     }
 

@@ -4,7 +4,7 @@
 //! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
-use crate::registry::task::{Kind, Left, Record, Spawn, Waking};
+use crate::registry::task::{Dropped, Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{drop_behind, end, free, leave, open, retain_for};
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -481,6 +481,35 @@ fn a_reference_left_behind_is_not_taken_from_the_next_task() {
 }
 
 #[test]
+fn a_task_that_waits_again_is_never_without_a_waker() {
+    let mut model = loom::model::Builder::new();
+    model.max_duration = Some(ENOUGH);
+    model.check(|| {
+        let record = task();
+        let (_counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        record.retain_in_poll();
+        // Woken. The waker's reference is left for the next poll.
+        wake_by_ref(&record);
+        assert!(!leave(&record));
+        let polling = thread::spawn({
+            let record = record.clone();
+            move || {
+                let poll = record.next_poll();
+                record.begin_poll(poll, ThreadNumber(2), 2);
+                record.retain_in_poll();
+                record.end_poll(0, 2);
+            }
+        });
+        let view = record.view().unwrap();
+        let is_waiting = !view.polling && view.woken.is_none();
+        assert!(!is_waiting || view.wakers > 0, "it looks lost");
+        polling.join().unwrap();
+    });
+}
+
+#[test]
 fn a_reference_that_the_poller_keeps_is_given_back_once() {
     loom::model(|| {
         let record = task();
@@ -498,7 +527,7 @@ fn a_reference_that_the_poller_keeps_is_given_back_once() {
             }
         });
         record.retain_in_poll();
-        assert_eq!(record.leave_or(|| true), Left::Well);
+        assert_eq!(record.leave_or_keep(|| true), Dropped::Done);
         poll(&record, 2);
         let woken = waking.join().unwrap();
         assert!(!woken);
