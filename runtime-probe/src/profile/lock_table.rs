@@ -80,7 +80,7 @@ impl LockTable {
                 writeln!(
                     out,
                     "# no deadlock, but a cycle: {}: each waits for a lock of the next one, and the last for one of the \
-                     first, until a time limit or another branch of one of them ends it",
+                     first, until a time limit, another branch, or a guard that was moved to another task ends it",
                     members.join(", ")
                 )?;
             }
