@@ -159,6 +159,14 @@ fn a_lock_whose_guard_was_moved_is_in_no_deadlock() {
         let possible = |line: &&str| line.starts_with("# may be ") && line.contains("Semaphore");
         assert_eq!(page.lines().find(possible), None);
     }
+    let deadlocks = get(address, "/debug/pprof/deadlocks");
+    let deadlocks = deadlocks.text();
+    assert!(
+        deadlocks.starts_with("# may be a deadlock: "),
+        "{deadlocks}"
+    );
+    assert!(!deadlocks.contains("# no "), "{deadlocks}");
+    assert!(!deadlocks.contains("# deadlock: "), "{deadlocks}");
     let leaked = get(address, "/debug/pprof/goroutineleak?debug=1");
     let leaked = leaked.text();
     assert!(

@@ -41,8 +41,7 @@ pub(crate) enum Condition {
     /// Tasks that may wait for each other: each has taken a lock that the one before it waits for, or has that lock or an end of
     /// its channel among its locals.
     MayDeadlock {
-        #[cfg_attr(not(feature = "ui"), expect(dead_code, reason = "for the pages"))]
-        first: Option<u64>,
+        tasks: Vec<u64>,
         text: String,
     },
     /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
@@ -114,6 +113,15 @@ pub(crate) fn deadlocks(conditions: &[Condition]) -> impl Iterator<Item = &Deadl
         Condition::Deadlock { deadlock, .. } => Some(deadlock),
         _ => None,
     })
+}
+
+/// The tasks of the possible deadlocks among them.
+pub(super) fn possibly_deadlocked(conditions: &[Condition]) -> impl Iterator<Item = u64> {
+    let tasks = conditions.iter().filter_map(|condition| match condition {
+        Condition::MayDeadlock { tasks, .. } => Some(tasks),
+        _ => None,
+    });
+    tasks.flatten().copied()
 }
 
 /// The futurelocks among them, and where each future waited.
@@ -235,13 +243,13 @@ fn places(deadlock: &Deadlock, resolver: &mut Resolver) -> Vec<String> {
 
 /// A cycle over a guard that may have been moved out of it.
 fn may_deadlock(cycle: &Deadlock, resolver: &mut Resolver) -> Condition {
-    let mut tasks = cycle.members.iter().filter_map(|member| match member.who {
+    let tasks = cycle.members.iter().filter_map(|member| match member.who {
         Who::Task(id) => Some(id),
         _ => None,
     });
     let waits = waits(&steps(cycle, &places(cycle, resolver))).join("; ");
     Condition::MayDeadlock {
-        first: tasks.next(),
+        tasks: tasks.collect(),
         text: format!("{waits}; unless a guard was moved to another task or thread"),
     }
 }

@@ -97,7 +97,7 @@ fn of_condition(condition: &Condition) -> Trouble {
         task: match condition {
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => Some(given.task),
-            Condition::MayDeadlock { first, .. } => *first,
+            Condition::MayDeadlock { tasks, .. } => tasks.first().copied(),
             _ => None,
         },
         text: condition.text(),
