@@ -40,10 +40,7 @@ pub(crate) enum Condition {
     },
     /// Tasks that may wait for each other: each has taken a lock that the one before it waits for, or has that lock or an end of
     /// its channel among its locals.
-    MayDeadlock {
-        tasks: Vec<u64>,
-        text: String,
-    },
+    MayDeadlock { tasks: Vec<u64>, text: String },
     /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),

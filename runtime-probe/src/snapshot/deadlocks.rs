@@ -83,7 +83,7 @@ pub(crate) enum ReadsItself {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Edge {
     who: u64,
-    /// The holder of the lock, or the task that has to end.
+    /// The holder of the lock, the waiter that has to go first, or the task that has to end.
     holder: u64,
     by: By,
     poll: u64,
@@ -210,7 +210,10 @@ impl Deadlock {
 }
 
 fn edges(locks: &Locks, joins: &Joins, moved: Moved) -> impl Iterator<Item = Edge> {
-    edges_of_locks(&locks.0, moved).chain(edges_of_joins(joins))
+    let of_locks = edges_of_locks(&locks.0, moved);
+    of_locks
+        .chain(edges_of_queues(&locks.0))
+        .chain(edges_of_joins(joins))
 }
 
 fn edges_of_locks(locks: &[Lock], moved: Moved) -> impl Iterator<Item = Edge> {
@@ -224,6 +227,20 @@ fn edges_of_locks(locks: &[Lock], moved: Moved) -> impl Iterator<Item = Edge> {
                 poll: waiter.poll,
             });
             edges.collect::<Vec<Edge>>()
+        })
+    })
+}
+
+/// Waits for another waiter, which may give up before the holder releases the lock.
+fn edges_of_queues(locks: &[Lock]) -> impl Iterator<Item = Edge> {
+    locks.iter().flat_map(|lock| {
+        lock.waiters.iter().filter_map(|waiter| {
+            Some(Edge {
+                who: waiter.who.pack(),
+                holder: lock.before(waiter)?.pack(),
+                by: By::Lock(lock.number, waiter.arrival),
+                poll: waiter.poll,
+            })
         })
     })
 }
@@ -337,7 +354,7 @@ fn reads_itself(lock: &Lock, waiter: &Waiter) -> Option<ReadsItself> {
 /// Whether a waiting task waits for nothing else than these edges. Keeps the edges that it waits for.
 fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: &Joins) -> bool {
     let is_of_a_lock = |edge: &&Edge| matches!(edge.by, By::Lock(..));
-    // A waiter for a semaphore has an edge to each holder of permits.
+    // A waiter for a semaphore has an edge to each holder of permits, and perhaps one to the first waiter.
     let of_locks = edges.iter().filter(is_of_a_lock);
     let of_locks: HashSet<By> = of_locks.map(|edge| edge.by).collect();
     // A registration that keeps no waker any more, such as an expired timer, is no wait.

@@ -168,6 +168,21 @@ impl Lock {
         before.filter(|_| reader.is_shared).map(|writer| writer.who)
     }
 
+    /// The waiter without which this one would have the lock: the first writer before a reader, if others read, or the first waiter
+    /// for permits before one that wants no more than are free.
+    pub(crate) fn before(&self, waiter: &Waiter) -> Option<Who> {
+        match &self.permits {
+            Some(permits) => {
+                let first = self.waiters.first();
+                let first = first.filter(|first| first.arrival < waiter.arrival);
+                first.filter(|_| permits.free() >= u64::from(waiter.wanted))
+            }
+            None if self.is_shared => return self.writer_before(waiter),
+            None => None,
+        }
+        .map(|first| first.who)
+    }
+
     /// Whether nothing blocks the first waiter.
     pub(crate) fn is_free(&self) -> bool {
         match &self.permits {
