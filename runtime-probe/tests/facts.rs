@@ -55,10 +55,9 @@ fn is_runnable_since(id: &str, before_the_wake: Instant) {
     let facts = facts(id);
     assert_eq!(facts.state, TaskState::Runnable);
     let at_most = before_the_wake.elapsed();
-    assert!(
-        facts.since <= at_most.mul_f64(1.05),
-        "{facts:?} {at_most:?}"
-    );
+    // A wake inside of a poll counts from the begin of that poll, which is some microseconds before.
+    let most = at_most.mul_f64(1.05) + Duration::from_millis(1);
+    assert!(facts.since <= most, "{facts:?} {at_most:?}");
 }
 
 #[test]

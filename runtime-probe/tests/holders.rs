@@ -228,7 +228,7 @@ fn a_guard_that_went_to_another_task_is_of_the_one_that_took_it() {
     runtime.spawn(async move { drop(waits.lock().await) });
     until(|text| {
         text.contains(&format!(
-            "::Sent> created at runtime-probe/tests/holders.rs:{line}, held by goroutine {taker}, which has ended or is not listed"
+            "::Sent> created at runtime-probe/tests/holders.rs:{line}, taken by goroutine {taker}, which has ended or is not listed"
         ))
     });
     drop(guard);

@@ -280,7 +280,7 @@ fn threads_and_locks_are_told() {
             "{locks}"
         );
         assert!(
-            locks.contains("held by goroutine ") && locks.contains("ask::hold"),
+            locks.contains("taken by goroutine ") && locks.contains("ask::hold"),
             "{locks}"
         );
     }

@@ -378,6 +378,32 @@ fn threads_are_shown_without_any_debug_information() {
     assert!(threads.contains("\nrests::main(...)\n"), "{threads}");
 }
 
+/// The instruction behind the system call is that of an inlined function, which checks the result.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_thread_in_an_inlined_system_call_is_at_that_call() {
+    let source = "fn main() { println!(\"ready\"); std::process::exit(rests().into()) }
+        #[inline(never)] fn rests() -> bool { let result: i64; \
+            unsafe { std::arch::asm!(\"syscall\", inlateout(\"rax\") 34i64 => result, out(\"rcx\") _, out(\"r11\") _) }; \
+            failed(result) }
+        #[inline(always)] fn failed(result: i64) -> bool { (-4095..0).contains(&result) }";
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (file, program) = (directory.join("inlined.rs"), directory.join("inlined"));
+    std::fs::write(&file, source).unwrap();
+    run(Command::new("rustc")
+        .args(["-O", "-g", "-o"])
+        .args([&program, &file]));
+    let process = Process::start(&program);
+    let thread = format!("thread {} [sleeping]:\n", process.id());
+    let began = Instant::now();
+    let mut threads = dump(process.id(), &["--threads"]);
+    while !threads.contains(&thread) && began.elapsed() < Duration::from_secs(30) {
+        threads = dump(process.id(), &["--threads"]);
+    }
+    let innermost = format!("{thread}inlined::rests(...)\n");
+    assert!(threads.contains(&innermost), "{threads}");
+}
+
 #[test]
 fn tasks_are_selected_grouped_and_limited() {
     let waits = Process::start(&waits());

@@ -38,13 +38,9 @@ pub(crate) enum Condition {
         /// Where that future waited; empty if not known.
         waited_at: String,
     },
-    /// Tasks that may wait for each other: each has an end of a channel, or a lock, among its locals that the one before it waits for.
-    #[cfg(feature = "decode")]
-    MayDeadlock {
-        #[cfg_attr(not(feature = "ui"), expect(dead_code, reason = "for the pages"))]
-        first: Option<u64>,
-        text: String,
-    },
+    /// Tasks that may wait for each other: each has taken a lock that the one before it waits for, or has that lock or an end of
+    /// its channel among its locals.
+    MayDeadlock { tasks: Vec<u64>, text: String },
     /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),
@@ -116,6 +112,15 @@ pub(crate) fn deadlocks(conditions: &[Condition]) -> impl Iterator<Item = &Deadl
     })
 }
 
+/// The tasks of the possible deadlocks among them.
+pub(super) fn possibly_deadlocked(conditions: &[Condition]) -> impl Iterator<Item = u64> {
+    let tasks = conditions.iter().filter_map(|condition| match condition {
+        Condition::MayDeadlock { tasks, .. } => Some(tasks),
+        _ => None,
+    });
+    tasks.flatten().copied()
+}
+
 /// The futurelocks among them, and where each future waited.
 pub(super) fn futurelocks(conditions: &[Condition]) -> impl Iterator<Item = (&Futurelock, &str)> {
     conditions.iter().filter_map(|condition| match condition {
@@ -155,10 +160,12 @@ impl Look {
         let mut conditions = Vec::new();
         let StuckLocks {
             deadlocks,
+            possible,
             futurelocks,
         } = self.stuck_locks;
         let names = [
             deadlocks.len(),
+            possible.len(),
             futurelocks.len(),
             self.suspects.len(),
             self.endings.len(),
@@ -167,6 +174,8 @@ impl Look {
             let mut resolver = resolver();
             let deadlocks = deadlocks.into_iter();
             conditions.extend(deadlocks.map(|deadlock| is_deadlock(deadlock, &mut resolver)));
+            let possible = possible.into_iter();
+            conditions.extend(possible.map(|cycle| may_deadlock(&cycle, &mut resolver)));
             let futurelocks = futurelocks.into_iter();
             conditions.extend(futurelocks.map(|one| is_futurelock(one, &mut resolver)));
             let endings = self.endings.into_iter();
@@ -213,14 +222,32 @@ fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> 
 }
 
 fn is_deadlock(deadlock: Deadlock, resolver: &mut Resolver) -> Condition {
+    Condition::Deadlock {
+        taken_at: places(&deadlock, resolver),
+        deadlock,
+    }
+}
+
+/// By member: where the lock that it waits for was taken; empty if not known.
+fn places(deadlock: &Deadlock, resolver: &mut Resolver) -> Vec<String> {
     let members = deadlock.members.iter();
     let taken_at = members.map(|member| match member.wanted {
         Wanted::Lock { taken_at, .. } => held_locks::taken_at(taken_at, resolver),
         Wanted::End { .. } => None,
     });
-    Condition::Deadlock {
-        taken_at: taken_at.map(Option::unwrap_or_default).collect(),
-        deadlock,
+    taken_at.map(Option::unwrap_or_default).collect()
+}
+
+/// A cycle over a guard that may have been moved out of it.
+fn may_deadlock(cycle: &Deadlock, resolver: &mut Resolver) -> Condition {
+    let tasks = cycle.members.iter().filter_map(|member| match member.who {
+        Who::Task(id) => Some(id),
+        _ => None,
+    });
+    let waits = waits(&steps(cycle, &places(cycle, resolver))).join("; ");
+    Condition::MayDeadlock {
+        tasks: tasks.collect(),
+        text: format!("{waits}; unless a guard was moved to another task or thread"),
     }
 }
 
@@ -271,7 +298,6 @@ impl Condition {
                     held_locks::given(futurelock, waited_at)
                 )
             }
-            #[cfg(feature = "decode")]
             Condition::MayDeadlock { text, .. } => format!("may be a deadlock: {text}"),
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => given.text(),
@@ -358,7 +384,14 @@ fn task(id: u64, type_name: Option<&'static str>) -> String {
 }
 
 fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
-    let steps = steps(deadlock, taken_at);
+    let mut waits = waits(&steps(deadlock, taken_at));
+    if !deadlock.behind.is_empty() {
+        waits.push(format!("{} behind it", wait(deadlock.behind.len())));
+    }
+    format!("deadlock: {}", waits.join("; "))
+}
+
+fn waits(steps: &[Step<'_>]) -> Vec<String> {
     let named = steps.iter().take(MOST_NAMED);
     let mut waits: Vec<String> = named
         .map(|step| {
@@ -370,13 +403,15 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
                 Wants::Lock {
                     lock,
                     is_once,
+                    may_have_moved,
                     taken_at,
                     ..
                 } => {
                     let since = held_locks::since_where(taken_at);
-                    match is_once {
-                        true => format!("{lock}, whose value {holds} makes{since}"),
-                        false => format!("{lock} that {holds} holds{since}"),
+                    match (is_once, may_have_moved) {
+                        (true, _) => format!("{lock}, whose value {holds} makes{since}"),
+                        (false, true) => format!("{lock} that {holds} took{since}"),
+                        (false, false) => format!("{lock} that {holds} holds{since}"),
                     }
                 }
                 Wants::End { of_any: 1 } => format!("{holds} to end"),
@@ -392,10 +427,7 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
     if more > 0 {
         waits.push(format!("{more} more are in the cycle"));
     }
-    if !deadlock.behind.is_empty() {
-        waits.push(format!("{} behind it", wait(deadlock.behind.len())));
-    }
-    format!("deadlock: {}", waits.join("; "))
+    waits
 }
 
 /// A wait in a cycle.
@@ -414,6 +446,8 @@ pub(crate) enum Wants<'d> {
         lock: String,
         /// The lock is a cell whose value is being initialized.
         is_once: bool,
+        /// The task of the next step may have given the guard away.
+        may_have_moved: bool,
         /// Where it was taken; empty if not known.
         taken_at: &'d str,
         /// The text for a waiter that itself has the lock for reading; otherwise empty.
@@ -442,12 +476,16 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
                     created,
                     reads_itself,
                     is_once,
+                    may_have_moved,
                     ..
                 } => Wants::Lock {
                     lock: held_locks::named(lock, *created),
                     is_once: *is_once,
+                    may_have_moved: *may_have_moved,
                     taken_at,
-                    itself: reads_itself.map_or_else(String::new, |reads| itself(reads, taken_at)),
+                    itself: reads_itself.map_or_else(String::new, |reads| {
+                        itself(reads, *may_have_moved, taken_at)
+                    }),
                 },
                 Wanted::End { of_any } => Wants::End { of_any: *of_any },
             },
@@ -458,10 +496,14 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
 }
 
 /// The text after the lock's name, for a waiter that has the lock for reading.
-fn itself(reads: ReadsItself, taken_at: &str) -> String {
+fn itself(reads: ReadsItself, may_have_moved: bool, taken_at: &str) -> String {
+    let itself = match may_have_moved {
+        true => "it took for reading itself",
+        false => "it reads itself",
+    };
     let itself = match taken_at {
-        "" => "it reads itself".to_owned(),
-        place => format!("it reads itself, taken at {place},"),
+        "" => itself.to_owned(),
+        place => format!("{itself}, taken at {place},"),
     };
     let writer = match reads {
         ReadsItself::ToWrite => return format!("{itself} and wants to write"),

@@ -385,7 +385,7 @@ impl Goroutines {
             !tasks.all(|id| known.contains(&Who::Task(id)))
         });
         let found = new.map(|cycle| Condition::MayDeadlock {
-            first: cycle.tasks().next(),
+            tasks: cycle.tasks().collect(),
             text: cycle.text(&name),
         });
         let found: Vec<_> = found.collect();

@@ -198,9 +198,12 @@ impl HeldLocks {
             let first = lock.waiters.first().map_or(0, |waiter| waiter.wanted);
             return Some(self.permits_of(permits, u64::from(first), task, thread));
         }
+        // A guard that a task has left behind is with another one.
+        let is_left = matches!(lock.holder, Who::Task(id) if !self.listed.contains(&id));
         let held = match lock.is_shared {
             true => "taken for reading",
             false if lock.what.is_once => "being made",
+            false if lock.may_have_moved || is_left => "taken",
             false => "held",
         };
         let mut since = match lock.since_ns {
@@ -280,7 +283,11 @@ impl HeldLocks {
             holders.push(format!("{} more", grouped(more as u64)));
         }
         if !holders.is_empty() {
-            text.push_str(&format!(", held by {}", holders.join(", ")));
+            let held = match permits.may_have_moved() {
+                true => "taken",
+                false => "held",
+            };
+            text.push_str(&format!(", {held} by {}", holders.join(", ")));
         }
         if permits.forgotten > 0 {
             let (forgotten, last) = (grouped(permits.forgotten), name(permits.forgetter));
@@ -314,8 +321,12 @@ impl HeldLocks {
             let own = permits.holders.iter();
             let own = own.filter(|holder| holder.who == Who::Task(task));
             let own: u64 = own.map(|holder| u64::from(holder.count)).sum();
+            let has = match permits.may_have_moved() {
+                true => "took",
+                false => "has",
+            };
             return format!(
-                "has {} of {} permits of {}: {} for some, the first for {:.1?}",
+                "{has} {} of {} permits of {}: {} for some, the first for {:.1?}",
                 grouped(own),
                 grouped(permits.all),
                 described(lock),
@@ -326,6 +337,7 @@ impl HeldLocks {
         let took = match lock.is_shared {
             true => "took for reading",
             false if lock.what.is_once => "makes the value of",
+            false if lock.may_have_moved => "took",
             false => "holds",
         };
         let place = self.place_of(lock);

@@ -213,7 +213,7 @@ pub(super) fn expand(
     let mut steps = Vec::new();
     for (index, pc) in pcs.iter().enumerate() {
         let code: Arc<Code> = match innermost {
-            Innermost::Instruction if index == 0 => resolver.code_once(*pc as u64 - 1),
+            Innermost::Instruction if index == 0 => resolver.interrupted(*pc as u64 - 1),
             _ => resolver.code(*pc as u64 - 1),
         };
         let count = code.frames.len();

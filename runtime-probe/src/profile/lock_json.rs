@@ -48,6 +48,7 @@ impl LockTable {
         field("created_at", created);
         field("holder", self.who(lock.holder, rows));
         field("is_shared", Some(lock.is_shared.to_string()));
+        field("may_have_moved", Some(lock.may_have_moved.to_string()));
         field(
             "permits",
             lock.permits
@@ -79,9 +80,10 @@ impl LockTable {
         let null = || "null".to_owned();
         let holders = permits.holders.iter().map(|holder| {
             format!(
-                "{{\"permits\": {}, \"since_ns\": {}, \"who\": {}}}",
+                "{{\"permits\": {}, \"since_ns\": {}, \"may_have_moved\": {}, \"who\": {}}}",
                 holder.count,
                 holder.since_ns,
+                holder.may_have_moved,
                 self.who(holder.who, rows).unwrap_or_else(null)
             )
         });

@@ -74,17 +74,21 @@ impl LockTable {
             conditions::deadlocks(&self.0.conditions).flat_map(|deadlock| &deadlock.members);
         let mut tasks: HashSet<Who> = members.map(|member| member.who).collect();
         if tasks.is_empty() {
-            let mutual = deadlocks::mutual(&self.0.tasks, self.0.locks.all());
+            // The text of the dump begins with a line for each of these.
+            let possible = conditions::possibly_deadlocked(&self.0.conditions);
+            tasks = possible.map(Who::Task).collect();
+            let mut mutual = deadlocks::mutual(&self.0.tasks, self.0.locks.all());
+            mutual.retain(|members| !members.iter().all(|who| tasks.contains(who)));
             for members in &mutual {
                 let members: Vec<String> = members.iter().map(|who| self.named(*who)).collect();
                 writeln!(
                     out,
-                    "# no deadlock, but a cycle: {}: each waits for a lock of the next one, and the last for one of the \
-                     first, until a time limit or another branch of one of them ends it",
+                    "# no certain deadlock, but a cycle: {}: each waits for a lock of the next one, and the last for one of the \
+                     first, until a time limit, another branch, or a guard that was moved to another task ends it",
                     members.join(", ")
                 )?;
             }
-            tasks = mutual.into_iter().flatten().collect();
+            tasks.extend(mutual.into_iter().flatten());
         }
         if tasks.is_empty() {
             return writeln!(

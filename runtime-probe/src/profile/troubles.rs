@@ -84,7 +84,6 @@ fn of_condition(condition: &Condition) -> Trouble {
     let kind = match condition {
         Condition::Deadlock { .. } => TroubleKind::Deadlock,
         Condition::Futurelock { .. } => TroubleKind::Futurelock,
-        #[cfg(feature = "decode")]
         Condition::MayDeadlock { .. } => TroubleKind::Deadlock,
         #[cfg(feature = "decode")]
         Condition::GivenPermits(_) => TroubleKind::Futurelock,
@@ -98,8 +97,7 @@ fn of_condition(condition: &Condition) -> Trouble {
         task: match condition {
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => Some(given.task),
-            #[cfg(feature = "decode")]
-            Condition::MayDeadlock { first, .. } => *first,
+            Condition::MayDeadlock { tasks, .. } => tasks.first().copied(),
             _ => None,
         },
         text: condition.text(),
@@ -231,7 +229,7 @@ impl Goroutines {
             .flat_map(|deadlock| deadlock.members.iter().map(|member| member.who))
             .collect();
         let locks = self.locks.all().iter().filter(|lock| {
-            let holders = lock.holders();
+            let holders = lock.holders(locks::Moved::Unknown);
             lock.longest_ns() >= LONG_NS
                 && !holders.iter().any(|who| deadlocked.contains(who))
                 && self.locks.culprit(lock).is_none()

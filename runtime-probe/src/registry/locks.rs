@@ -11,7 +11,7 @@
 
 use super::shelf::{Shelf, Slot};
 use crate::clock::Ticks;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::stack::wait_set::WaitSet;
 use std::num::NonZeroU32;
 use std::panic::Location;
@@ -35,6 +35,8 @@ pub(crate) struct LockType {
     pub(crate) has_readers: bool,
     /// Whether the lock is a semaphore. The holders of permits are in [`permits`](super::permits).
     pub(crate) has_permits: bool,
+    /// Whether a guard can be moved to another thread.
+    pub(crate) has_movable_guards: bool,
     /// Whether it is a `OnceCell`: the holder initializes the value, and all waiters get it.
     pub(crate) is_once: bool,
 }
@@ -54,7 +56,7 @@ impl Who {
     pub(crate) fn pack(self) -> u64 {
         match self {
             Who::Unknown => 0,
-            Who::Task(id) => id & !(THREAD | SHARED),
+            Who::Task(id) => id & !(THREAD | SHARED | MOVABLE),
             Who::Thread(tid) => u64::from(tid) | THREAD,
         }
     }
@@ -73,6 +75,8 @@ struct LockSlot {
     next: AtomicU32,
     what: AtomicPtr<LockType>,
     created: AtomicPtr<Location<'static>>,
+    /// The address of a part of the lock.
+    address: AtomicUsize,
     /// The holder, packed; 0 if the lock is free, is being passed to the next waiter, or is held by readers.
     holder: AtomicU64,
     /// When the holder changed; 0 if not known.
@@ -123,6 +127,7 @@ impl Slot for LockSlot {
             next: AtomicU32::new(0),
             what: AtomicPtr::new(null_mut()),
             created: AtomicPtr::new(null_mut()),
+            address: AtomicUsize::new(0),
             holder: AtomicU64::new(0),
             since: AtomicU64::new(0),
             taken_at: AtomicPtr::new(null_mut()),
@@ -195,6 +200,7 @@ pub(crate) struct LockNumber(pub(crate) NonZeroU32);
 pub(crate) fn enlist(
     what: &'static LockType,
     created: Option<&'static Location<'static>>,
+    address: usize,
 ) -> Option<LockNumber> {
     let (number, slot) = LOCKS.take()?;
     open(&slot.version, || {
@@ -202,6 +208,7 @@ pub(crate) fn enlist(
             .store(from_ref(what).cast_mut(), Ordering::Relaxed);
         let created = created.map_or(null_mut(), |created| from_ref(created).cast_mut());
         slot.created.store(created, Ordering::Relaxed);
+        slot.address.store(address, Ordering::Relaxed);
         slot.holder.store(0, Ordering::Relaxed);
         slot.since.store(0, Ordering::Relaxed);
         slot.taken_at.store(null_mut(), Ordering::Relaxed);
@@ -300,10 +307,11 @@ impl Waiter {
         Some(Waiter(number))
     }
 
-    /// The future was polled in this poll of its task, and still waits.
-    pub(crate) fn polled(&self, poll: u64, waits: Option<&'static WaitSet>) {
+    /// The future was polled by `who` (packed, perhaps with [`SHARED`]), in this poll of that task, and still waits.
+    pub(crate) fn polled(&self, who: u64, poll: u64, waits: Option<&'static WaitSet>) {
         if let Some(slot) = WAITERS.slot(self.0) {
             let waits = waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut());
+            slot.who.store(who, Ordering::Relaxed);
             slot.waits.store(waits, Ordering::Relaxed);
             slot.poll.store(poll, Ordering::Release);
         }
@@ -345,6 +353,10 @@ pub(crate) struct LockView {
     pub(crate) holder: Who,
     /// Whether the holder reads, beside others.
     pub(crate) is_shared: bool,
+    /// Whether the holder's guard owns the lock.
+    pub(crate) is_movable: bool,
+    /// The address of a part of the lock.
+    pub(crate) address: usize,
     /// 0 if not known.
     pub(crate) since: Ticks,
     pub(crate) taken_at: Option<&'static WaitSet>,
@@ -376,6 +388,9 @@ pub(crate) struct WaiterView {
 /// A bit of a packed holder or waiter: it holds the lock for reading, or waits for that.
 pub(crate) const SHARED: u64 = 1 << 62;
 
+/// A bit of a packed holder: its guard owns the lock, so another task or thread may have the guard by now.
+pub(crate) const MOVABLE: u64 = 1 << 60;
+
 /// All locks that have or had waiters.
 pub(crate) fn locks() -> Vec<LockView> {
     let slots = LOCKS.slots();
@@ -404,8 +419,10 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
         version,
         what,
         created,
-        holder: Who::unpack(holder & !SHARED),
+        holder: Who::unpack(holder & !(SHARED | MOVABLE)),
         is_shared: holder & SHARED != 0,
+        is_movable: holder & MOVABLE != 0,
+        address: slot.address.load(Ordering::Relaxed),
         since: slot.since.load(Ordering::Relaxed),
         taken_at: taken_at.filter(|_| is_same),
         waits: slot.waits.load(Ordering::Relaxed),

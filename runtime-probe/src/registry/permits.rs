@@ -5,7 +5,7 @@
 
 #[cfg(feature = "semaphore")]
 use super::locks::{LockNumber, open};
-use super::locks::{Who, read, shut};
+use super::locks::{MOVABLE, Who, read, shut};
 use super::shelf::{Shelf, Slot};
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -46,7 +46,7 @@ impl Slot for HolderSlot {
 pub(crate) struct Holder(NonZeroU32);
 
 impl Holder {
-    /// Makes an entry: `who` (packed) holds `count` permits of that semaphore. `None` if all entries are in use.
+    /// Makes an entry: `who` (packed, perhaps with [`MOVABLE`]) holds `count` permits of that semaphore. `None` if all entries are in use.
     #[cfg(feature = "semaphore")]
     pub(crate) fn new(lock: LockNumber, who: u64, count: u32, since: Ticks) -> Option<Holder> {
         let (number, slot) = HOLDERS.take()?;
@@ -85,6 +85,8 @@ pub(crate) struct HolderView {
     pub(crate) lock_version: u32,
     pub(crate) count: u32,
     pub(crate) who: Who,
+    /// Whether the guard owns the semaphore.
+    pub(crate) is_movable: bool,
     pub(crate) since: Ticks,
 }
 
@@ -92,14 +94,18 @@ pub(crate) struct HolderView {
 pub(crate) fn holders() -> Vec<HolderView> {
     let slots = HOLDERS.slots();
     slots
-        .filter_map(|(_, slot)| {
-            read(&slot.version, |_| HolderView {
-                lock: slot.lock.load(Ordering::Relaxed),
-                lock_version: slot.lock_version.load(Ordering::Relaxed),
-                count: slot.count.load(Ordering::Relaxed),
-                who: Who::unpack(slot.who.load(Ordering::Relaxed)),
-                since: slot.since.load(Ordering::Relaxed),
-            })
-        })
+        .filter_map(|(_, slot)| read(&slot.version, |_| holder_view(slot)))
         .collect()
+}
+
+fn holder_view(slot: &HolderSlot) -> HolderView {
+    let who = slot.who.load(Ordering::Relaxed);
+    HolderView {
+        lock: slot.lock.load(Ordering::Relaxed),
+        lock_version: slot.lock_version.load(Ordering::Relaxed),
+        count: slot.count.load(Ordering::Relaxed),
+        who: Who::unpack(who & !MOVABLE),
+        is_movable: who & MOVABLE != 0,
+        since: slot.since.load(Ordering::Relaxed),
+    }
 }

@@ -5,9 +5,12 @@
 //!
 //! A copy of a running program is not taken at one moment. So a cycle is reported only if a second copy has the same
 //! waits in the same polls: then all of them existed at the moment between the two copies.
+//!
+//! A guard that owns its lock, or borrows a static, can be moved: an acceptor that gives its permits to the tasks that it spawns
+//! holds none of them. No code runs where a value is moved. So a cycle over such a guard is only reported as [possible](Cycles).
 
 use super::joins::{End, Joins};
-use super::locks::{Lock, LockNumber, Locks, Waiter};
+use super::locks::{Lock, LockNumber, Locks, Moved, Waiter};
 use super::remaining::Remaining;
 use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
@@ -21,6 +24,10 @@ use std::time::Duration;
 
 /// How long after the first copy the second is taken.
 const SECOND_LOOK: Duration = Duration::from_millis(10);
+
+/// A cycle that is only possible is not reported before each wait in it has lasted so long: a lock that is handed over is
+/// mostly released sooner.
+const DOUBTFUL: Duration = Duration::from_secs(1);
 
 /// A cycle.
 #[derive(Debug)]
@@ -52,6 +59,8 @@ pub(crate) enum Wanted {
         created: Option<&'static Location<'static>>,
         /// Whether it is a `OnceCell` that the next member initializes.
         is_once: bool,
+        /// Whether the next member may have given the guard away.
+        may_have_moved: bool,
         /// Where the next member took the lock, if known.
         taken_at: Option<&'static WaitSet>,
         /// The member is its own next one: it holds the lock for reading.
@@ -74,7 +83,7 @@ pub(crate) enum ReadsItself {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Edge {
     who: u64,
-    /// The holder of the lock, or the task that has to end.
+    /// The holder of the lock, the waiter that has to go first, or the task that has to end.
     holder: u64,
     by: By,
     poll: u64,
@@ -91,24 +100,44 @@ enum By {
     Set(usize, usize),
 }
 
-/// The deadlocks in these copies. Takes a second copy if there may be one.
-pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
+/// The cycles in copies.
+#[derive(Debug, Default)]
+pub(super) struct Cycles {
+    pub(super) certain: Vec<Deadlock>,
+    /// Cycles over a guard that may have been moved out of them.
+    pub(super) possible: Vec<Deadlock>,
+}
+
+/// The cycles in these copies. Takes a second copy if there may be one.
+pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Cycles {
     if !may_be_in(locks, joins) {
-        return Vec::new();
+        return Cycles::default();
     }
-    let mut found = cycles(tasks, locks, joins);
-    if found.is_empty() {
-        return found;
-    }
-    let members = found.iter().flat_map(|deadlock| &deadlock.members);
-    let later = Later::take(members.map(|member| member.edge.who).collect());
-    found.retain(|deadlock| {
-        deadlock
-            .members
-            .iter()
-            .all(|member| later.has(&member.edge))
+    let mut certain = cycles(tasks, locks, joins, Moved::Unknown);
+    let mut possible = match locks.0.iter().any(|lock| lock.may_have_moved) {
+        true => cycles(tasks, locks, joins, Moved::Taker),
+        false => Vec::new(),
+    };
+    let stuck: HashSet<Who> = certain.iter().flat_map(Deadlock::stuck).collect();
+    possible.retain(|cycle| {
+        let mut members = cycle.members.iter();
+        members.all(|member| {
+            !stuck.contains(&member.who) && Duration::from_nanos(member.since_ns) >= DOUBTFUL
+        })
     });
-    found
+    let all = certain.iter().chain(&possible);
+    let members: HashSet<u64> = all
+        .flat_map(|cycle| &cycle.members)
+        .map(|member| member.edge.who)
+        .collect();
+    if members.is_empty() {
+        return Cycles::default();
+    }
+    let later = Later::take(members);
+    let lasts = |cycle: &Deadlock| cycle.members.iter().all(|member| later.has(&member.edge));
+    certain.retain(lasts);
+    possible.retain(lasts);
+    Cycles { certain, possible }
 }
 
 /// The second copy.
@@ -123,7 +152,7 @@ impl Later {
         std::thread::sleep(SECOND_LOOK);
         let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
         Later {
-            edges: edges(&locks, &joins).collect(),
+            edges: edges(&locks, &joins, Moved::Taker).collect(),
             polls: polls(tasks),
         }
     }
@@ -137,12 +166,13 @@ impl Later {
 
 /// Whether there is a cycle if each waiter waits for nothing else. This is cheap, and mostly false.
 pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
-    let mut stuck = by_waiter(edges(locks, joins));
+    let mut stuck = by_waiter(edges(locks, joins, Moved::Taker));
     retain_stuck(&mut stuck);
     !stuck.is_empty()
 }
 
-/// Cycles of what waits for locks of each other, whatever else may let one of them go on: a time limit, or another branch.
+/// Cycles of what waits for locks of each other, whatever else may let one of them go on: a time limit, another branch, or a
+/// guard that was moved.
 pub(crate) fn mutual(tasks: &Tasks, locks: &[Lock]) -> Vec<Vec<Who>> {
     let rows = tasks.rows.iter();
     let polls: HashMap<u64, u64> = rows.map(|row| (row.id, row.polls)).collect();
@@ -152,7 +182,7 @@ pub(crate) fn mutual(tasks: &Tasks, locks: &[Lock]) -> Vec<Vec<Who>> {
                 .get(&edge.who)
                 .is_some_and(|polls| *polls == edge.poll)
     };
-    let mut waiters = by_waiter(edges_of_locks(locks).filter(lasting));
+    let mut waiters = by_waiter(edges_of_locks(locks, Moved::Taker).filter(lasting));
     // What waits for any of several goes on with the first of them.
     waiters.retain(|_, edges| edges.len() == 1);
     let mut rings = rings(&waiters);
@@ -179,13 +209,16 @@ impl Deadlock {
     }
 }
 
-fn edges(locks: &Locks, joins: &Joins) -> impl Iterator<Item = Edge> {
-    edges_of_locks(&locks.0).chain(edges_of_joins(joins))
+fn edges(locks: &Locks, joins: &Joins, moved: Moved) -> impl Iterator<Item = Edge> {
+    let of_locks = edges_of_locks(&locks.0, moved);
+    of_locks
+        .chain(edges_of_queues(&locks.0))
+        .chain(edges_of_joins(joins))
 }
 
-fn edges_of_locks(locks: &[Lock]) -> impl Iterator<Item = Edge> {
-    locks.iter().flat_map(|lock| {
-        let holders = lock.holders();
+fn edges_of_locks(locks: &[Lock], moved: Moved) -> impl Iterator<Item = Edge> {
+    locks.iter().flat_map(move |lock| {
+        let holders = lock.holders(moved);
         lock.waiters.iter().flat_map(move |waiter| {
             let edges = holders.iter().map(|holder| Edge {
                 who: waiter.who.pack(),
@@ -194,6 +227,20 @@ fn edges_of_locks(locks: &[Lock]) -> impl Iterator<Item = Edge> {
                 poll: waiter.poll,
             });
             edges.collect::<Vec<Edge>>()
+        })
+    })
+}
+
+/// Waits for another waiter, which may give up before the holder releases the lock.
+fn edges_of_queues(locks: &[Lock]) -> impl Iterator<Item = Edge> {
+    locks.iter().flat_map(|lock| {
+        lock.waiters.iter().filter_map(|waiter| {
+            Some(Edge {
+                who: waiter.who.pack(),
+                holder: lock.before(waiter)?.pack(),
+                by: By::Lock(lock.number, waiter.arrival),
+                poll: waiter.poll,
+            })
         })
     })
 }
@@ -232,8 +279,8 @@ fn by_waiter(edges: impl Iterator<Item = Edge>) -> HashMap<u64, Vec<Edge>> {
     waiters
 }
 
-fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
-    let mut stuck = by_waiter(edges(locks, joins));
+fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Deadlock> {
+    let mut stuck = by_waiter(edges(locks, joins, moved));
     let rows: HashMap<u64, &Row> = tasks
         .rows
         .iter()
@@ -271,6 +318,7 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
                 lock: lock.type_name(),
                 created: lock.created(),
                 is_once: lock.what.is_once,
+                may_have_moved: lock.may_have_moved,
                 taken_at: lock.taken_at,
                 reads_itself: reads_itself(lock, waiter),
             },
@@ -306,7 +354,7 @@ fn reads_itself(lock: &Lock, waiter: &Waiter) -> Option<ReadsItself> {
 /// Whether a waiting task waits for nothing else than these edges. Keeps the edges that it waits for.
 fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: &Joins) -> bool {
     let is_of_a_lock = |edge: &&Edge| matches!(edge.by, By::Lock(..));
-    // A waiter for a semaphore has an edge to each holder of permits.
+    // A waiter for a semaphore has an edge to each holder of permits, and perhaps one to the first waiter.
     let of_locks = edges.iter().filter(is_of_a_lock);
     let of_locks: HashSet<By> = of_locks.map(|edge| edge.by).collect();
     // A registration that keeps no waker any more, such as an expired timer, is no wait.

@@ -4,6 +4,7 @@ use crate::clock::Scale;
 use crate::registry::locks::{self, LockType, LockView, WaiterView, Who};
 use crate::registry::permits::{self, HolderView};
 use crate::stack::wait_set::WaitSet;
+use crate::sys::modules;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 
@@ -22,6 +23,8 @@ pub(crate) struct Lock {
     pub(crate) holder: Who,
     /// Whether the holder reads, so others may hold it, too.
     pub(crate) is_shared: bool,
+    /// Whether another task or thread may have the holder's guard by now.
+    pub(crate) may_have_moved: bool,
     /// Nanoseconds since it was taken or released; `None` if the holder took it without waiting.
     pub(crate) since_ns: Option<u64>,
     /// Where it was taken: known if the holder waited for it, or if a rate is set.
@@ -51,15 +54,30 @@ pub(crate) struct Permits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holder {
     pub(crate) who: Who,
+    /// Whether another task or thread may have the permits by now.
+    pub(crate) may_have_moved: bool,
     pub(crate) count: u32,
     pub(crate) since_ns: u64,
 }
 
 impl Permits {
+    /// Whether another task or thread may have some of them by now.
+    pub(crate) fn may_have_moved(&self) -> bool {
+        self.holders.iter().any(|holder| holder.may_have_moved)
+    }
+
     pub(crate) fn free(&self) -> u64 {
         let held = self.holders.iter().map(|holder| u64::from(holder.count));
         self.all.saturating_sub(held.sum())
     }
+}
+
+/// Who has a guard that may have been moved since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// The task or thread that took the lock, as if the guard had not been moved.
+    Taker,
+    Unknown,
 }
 
 /// A lock's number and version.
@@ -119,18 +137,24 @@ impl Locks {
 }
 
 impl Lock {
-    /// The holders that block the first waiter.
-    pub(crate) fn holders(&self) -> Vec<Who> {
+    /// The holders that block the first waiter. Permits that may have been moved have an unknown holder: most permits that own
+    /// their semaphore go to other tasks.
+    pub(crate) fn holders(&self, moved: Moved) -> Vec<Who> {
         let Some(permits) = &self.permits else {
-            return vec![self.holder];
+            return match (self.may_have_moved, moved) {
+                (true, Moved::Unknown) => vec![Who::Unknown],
+                _ => vec![self.holder],
+            };
         };
         match self.is_free() {
             true => Vec::new(),
             false => {
-                let all: BTreeSet<u64> = permits
-                    .holders
-                    .iter()
-                    .map(|holder| holder.who.pack())
+                let holders = permits.holders.iter();
+                let all: BTreeSet<u64> = holders
+                    .map(|holder| match holder.may_have_moved {
+                        true => Who::Unknown.pack(),
+                        false => holder.who.pack(),
+                    })
                     .collect();
                 all.into_iter().map(Who::unpack).collect()
             }
@@ -142,6 +166,21 @@ impl Lock {
         let mut before = self.waiters.iter();
         let before = before.find(|other| other.arrival < reader.arrival && !other.is_shared);
         before.filter(|_| reader.is_shared).map(|writer| writer.who)
+    }
+
+    /// The waiter without which this one would have the lock: the first writer before a reader, if others read, or the first waiter
+    /// for permits before one that wants no more than are free.
+    pub(crate) fn before(&self, waiter: &Waiter) -> Option<Who> {
+        match &self.permits {
+            Some(permits) => {
+                let first = self.waiters.first();
+                let first = first.filter(|first| first.arrival < waiter.arrival);
+                first.filter(|_| permits.free() >= u64::from(waiter.wanted))
+            }
+            None if self.is_shared => return self.writer_before(waiter),
+            None => None,
+        }
+        .map(|first| first.who)
     }
 
     /// Whether nothing blocks the first waiter.
@@ -198,6 +237,11 @@ fn without_paths_of_std(name: &str) -> String {
 }
 
 fn lock(view: &LockView, mut holders: Vec<Holder>, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
+    // A guard that borrows a static can be moved to another task.
+    let is_static = view.what.has_movable_guards && modules::contain(view.address);
+    for holder in &mut holders {
+        holder.may_have_moved |= is_static;
+    }
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.since_ns));
     let permits = view.what.has_permits.then_some(Permits {
         all: view.permits,
@@ -215,6 +259,7 @@ fn lock(view: &LockView, mut holders: Vec<Holder>, waiters: Vec<Waiter>, scale: 
         },
         permits,
         is_shared: view.is_shared,
+        may_have_moved: view.is_movable || is_static,
         since_ns: (view.since != 0).then(|| scale.since(view.since)),
         taken_at: view.taken_at,
         waits: view.waits,
@@ -226,6 +271,7 @@ fn lock(view: &LockView, mut holders: Vec<Holder>, waiters: Vec<Waiter>, scale: 
 fn holder(view: &HolderView, scale: &Scale) -> Holder {
     Holder {
         who: view.who,
+        may_have_moved: view.is_movable,
         count: view.count,
         since_ns: scale.since(view.since),
     }

@@ -8,10 +8,12 @@ use super::tasks::Tasks;
 use crate::clock::Scale;
 use std::time::Instant;
 
-/// The deadlocks and futurelocks of a copy.
+/// The deadlocks, the possible deadlocks and the futurelocks of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct StuckLocks {
     pub(crate) deadlocks: Vec<Deadlock>,
+    /// Cycles over a guard that may have been moved out of them.
+    pub(crate) possible: Vec<Deadlock>,
     pub(crate) futurelocks: Vec<Futurelock>,
 }
 
@@ -30,8 +32,10 @@ impl StuckLocks {
     /// The deadlocks and futurelocks of copies. MUST: the copy of the tasks was taken first. Otherwise a waiter that
     /// took its lock in between looks like one that was polled and did not take it.
     pub(crate) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> StuckLocks {
+        let cycles = deadlocks::of(tasks, locks, joins);
         StuckLocks {
-            deadlocks: deadlocks::of(tasks, locks, joins),
+            deadlocks: cycles.certain,
+            possible: cycles.possible,
             futurelocks: futurelocks::of(tasks, locks),
         }
     }

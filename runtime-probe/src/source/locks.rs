@@ -29,7 +29,7 @@ mod waiters;
 use super::regions::ThreadBlocked;
 use crate::registry::locks::LockType;
 use held::{Exclusive, Held, Shared};
-use mode::{Access, Mode, Reader, Sole};
+use mode::{Access, Mode, Owned, Reader, Sole};
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::panic::Location;
@@ -63,6 +63,7 @@ impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
         value: type_name::<T>,
         has_readers: false,
         has_permits: false,
+        has_movable_guards: true,
         is_once: false,
     };
 }
@@ -73,6 +74,7 @@ impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
         value: type_name::<T>,
         has_readers: true,
         has_permits: false,
+        has_movable_guards: true,
         is_once: false,
     };
 }
@@ -84,6 +86,7 @@ impl<G: ?Sized> Typed for Door<G> {
         value: type_name::<G>,
         has_readers: true,
         has_permits: false,
+        has_movable_guards: false,
         is_once: false,
     };
 }
@@ -197,7 +200,10 @@ macro_rules! ways {
                 // SAFETY: the lock is inside of the `Arc`, which this future, and then the guard, drop last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
                 let permit =
-                    Waiting::<Self, $mode, _, _>::new(waiters, gate.$wait(), |permit| permit).await;
+                    Waiting::<Self, Owned<$mode>, _, _>::new(waiters, gate.$wait(), |permit| {
+                        permit
+                    })
+                    .await;
                 let value = $value::new(&of(&lock).value);
                 Held::new(waiters, permit, value, lock)
             }
@@ -248,10 +254,10 @@ impl<T: ?Sized> Guarded<Mutex<()>, T> {
     ) -> Held<'static, MutexGuard<'static, ()>, Exclusive<T>, Arc<L>> {
         // SAFETY: the lock is inside of the `Arc`, which the guard drops last.
         let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-        let mut wait = Wait::new::<Sole>(waiters);
+        let mut wait = Wait::new::<Owned<Sole>>(waiters);
         wait.begin(Self::TYPE);
         let permit = gate.blocking_lock();
-        wait.end::<Sole>();
+        wait.end::<Owned<Sole>>();
         let value = Exclusive::new(&of(&lock).value);
         Held::new(waiters, permit, value, lock)
     }

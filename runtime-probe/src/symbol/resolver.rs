@@ -9,6 +9,7 @@ use super::name::{Names, closure_depth, full, readable};
 use super::symbol_table::SymbolTable;
 use crate::primitive;
 use crate::sys::modules::{self, Module};
+use crate::sys::own_memory;
 use addr2line::Loader;
 use addr2line::gimli::ReaderOffset;
 use std::collections::HashMap;
@@ -144,7 +145,16 @@ impl Resolver {
         code
     }
 
-    /// The same without caching, for an address that is hardly looked up again, such as an interrupted instruction.
+    /// The functions at an interrupted instruction. That of a thread in the kernel is behind the system call, where another, inlined
+    /// function may begin.
+    pub(crate) fn interrupted(&mut self, pc: u64) -> Arc<Code> {
+        self.code_once(match is_behind_system_call(pc) {
+            true => pc - 1,
+            false => pc,
+        })
+    }
+
+    /// The same as [`Resolver::code`] without caching, for an address that is hardly looked up again.
     pub(crate) fn code_once(&mut self, address: u64) -> Arc<Code> {
         match self.codes.get(&address) {
             Some(code) => code.clone(),
@@ -345,6 +355,18 @@ fn part_name(part: &str) -> String {
     }
 }
 
+/// Whether the instruction before `pc` is a system call.
+fn is_behind_system_call(pc: u64) -> bool {
+    const CALL: &[u8] = match cfg!(target_arch = "aarch64") {
+        // `svc #0`
+        true => &[0x01, 0x00, 0x00, 0xd4],
+        false => &[0x0f, 0x05],
+    };
+    let mut before = [0usize];
+    let begin = (pc as usize).wrapping_sub(size_of_val(&before));
+    own_memory::read(begin, &mut before) == 1 && before[0].to_ne_bytes().ends_with(CALL)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +385,18 @@ mod tests {
         assert_eq!(&*last.function, "runtime_probe::sys::modules::loaded");
         assert!(last.file.ends_with("modules.rs"), "{}", last.file);
         assert_eq!(code.entry, modules::loaded as *const () as u64);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_thread_in_the_kernel_is_behind_a_system_call() {
+        let code = [0x90u8, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x0f, 0x05, 0x90];
+        let at = |offset| std::ptr::from_ref(&code).addr() as u64 + offset;
+        assert!(is_behind_system_call(at(9)));
+        assert!(!is_behind_system_call(at(8)));
+        assert!(!is_behind_system_call(at(10)));
+        assert!(!is_behind_system_call(0));
+        assert!(!is_behind_system_call(u64::MAX));
     }
 
     #[test]

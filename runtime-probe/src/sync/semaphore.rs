@@ -1,5 +1,5 @@
 use super::{AcquireError, TryAcquireError};
-use crate::source::locks::permits::{Permits, Taken};
+use crate::source::locks::permits::{Guard, Permits, Taken};
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Semaphore {
     /// # Errors
     /// The semaphore is closed.
     pub async fn acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        let taken = self.0.acquire(n).await?;
+        let taken = self.0.acquire(n, Guard::Borrows).await?;
         Ok(SemaphorePermit { sem: self, taken })
     }
 
@@ -93,7 +93,7 @@ impl Semaphore {
     /// # Errors
     /// Too few are free, or the semaphore is closed.
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        let taken = self.0.try_acquire(n)?;
+        let taken = self.0.try_acquire(n, Guard::Borrows)?;
         Ok(SemaphorePermit { sem: self, taken })
     }
 
@@ -118,7 +118,7 @@ impl Semaphore {
     /// Inside an asynchronous task.
     #[track_caller]
     pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        let taken = self.0.blocking_acquire(n)?;
+        let taken = self.0.blocking_acquire(n, Guard::Borrows)?;
         Ok(SemaphorePermit { sem: self, taken })
     }
 
@@ -148,7 +148,7 @@ impl Semaphore {
         self: Arc<Self>,
         n: u32,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let taken = self.0.blocking_acquire(n)?;
+        let taken = self.0.blocking_acquire(n, Guard::Owns)?;
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
     /// As [`Semaphore::acquire`], with a guard that owns the semaphore. Mirrors
@@ -169,7 +169,7 @@ impl Semaphore {
         self: Arc<Self>,
         n: u32,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let taken = self.0.acquire(n).await?;
+        let taken = self.0.acquire(n, Guard::Owns).await?;
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
 
@@ -191,7 +191,7 @@ impl Semaphore {
         self: Arc<Self>,
         n: u32,
     ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        let taken = self.0.try_acquire(n)?;
+        let taken = self.0.try_acquire(n, Guard::Owns)?;
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
 
@@ -242,7 +242,7 @@ impl<'a> SemaphorePermit<'a> {
 
     /// Moves `n` of its permits to a new guard, if it has as many. Mirrors [`tokio::sync::SemaphorePermit::split`].
     pub fn split(&mut self, n: usize) -> Option<Self> {
-        let taken = self.taken.split(&self.sem.0, n)?;
+        let taken = self.taken.split(&self.sem.0, n, Guard::Borrows)?;
         Some(SemaphorePermit {
             sem: self.sem,
             taken,
@@ -297,7 +297,7 @@ impl OwnedSemaphorePermit {
     /// Moves `n` of its permits to a new guard, if it has as many. Mirrors
     /// [`tokio::sync::OwnedSemaphorePermit::split`].
     pub fn split(&mut self, n: usize) -> Option<Self> {
-        let taken = self.taken.split(&self.sem.0, n)?;
+        let taken = self.taken.split(&self.sem.0, n, Guard::Owns)?;
         Some(OwnedSemaphorePermit {
             sem: self.sem.clone(),
             taken,

@@ -45,6 +45,11 @@ pub(crate) fn loaded() -> Vec<Module> {
     imp::loaded()
 }
 
+/// Whether the address is in a module, so that a value there is a static.
+pub(crate) fn contain(address: usize) -> bool {
+    imp::contain(address as u64)
+}
+
 /// A number that changes when a module is loaded or unloaded.
 pub(crate) fn generation() -> u64 {
     imp::generation()
@@ -79,6 +84,33 @@ mod imp {
         // SAFETY: `visit` has the right signature and does not unwind.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut out).cast()) };
         out
+    }
+
+    pub(super) fn contain(address: u64) -> bool {
+        extern "C" fn visit(
+            info: *mut libc::dl_phdr_info,
+            _: usize,
+            out: *mut libc::c_void,
+        ) -> libc::c_int {
+            // SAFETY: the loader passes a valid info for the length of this call, and `out` is the number given below.
+            let (info, address) = unsafe { (&*info, *out.cast::<u64>()) };
+            if info.dlpi_phdr.is_null() {
+                return 0;
+            }
+            // SAFETY: dlpi_phdr points at dlpi_phnum headers.
+            let headers =
+                unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+            let offset = address.wrapping_sub(info.dlpi_addr);
+            let is_in = |header: &libc::Elf64_Phdr| {
+                header.p_type == libc::PT_LOAD
+                    && offset.wrapping_sub(header.p_vaddr) < header.p_memsz
+            };
+            libc::c_int::from(headers.iter().any(is_in))
+        }
+        let mut address = address;
+        // SAFETY: as in `loaded`.
+        let found = unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut address).cast()) };
+        found != 0
     }
 
     pub(super) fn generation() -> u64 {
@@ -222,6 +254,9 @@ mod imp {
     pub(super) fn loaded() -> Vec<super::Module> {
         Vec::new()
     }
+    pub(super) fn contain(_: u64) -> bool {
+        false
+    }
     pub(super) fn generation() -> u64 {
         0
     }
@@ -229,6 +264,8 @@ mod imp {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     #[test]
     fn the_main_binary_comes_first_and_holds_this_function() {
         let modules = super::loaded();
@@ -238,5 +275,16 @@ mod tests {
             .any(|(range, _)| range.contains(&(super::loaded as *const () as u64)));
         assert!(here, "{modules:?}");
         assert!(modules[0].eh_frame.is_some());
+    }
+
+    #[test]
+    fn a_static_is_in_a_module_and_other_values_are_not() {
+        static VALUE: AtomicU64 = AtomicU64::new(0);
+        let (local, boxed) = (AtomicU64::new(0), Box::new(AtomicU64::new(0)));
+        assert!(super::contain(std::ptr::from_ref(&VALUE).addr()));
+        assert!(!super::contain(std::ptr::from_ref(&local).addr()));
+        assert!(!super::contain(std::ptr::from_ref(&*boxed).addr()));
+        assert!(!super::contain(0));
+        assert!(!super::contain(usize::MAX));
     }
 }

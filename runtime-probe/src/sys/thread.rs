@@ -46,6 +46,11 @@ mod imp {
     }
 
     pub(super) fn stack_bounds() -> Option<Range<usize>> {
+        // The C library reads the bounds of the main thread's stack from `/proc/self/maps`.
+        told_bounds().or_else(|| super::is_main().then(main_bounds).flatten())
+    }
+
+    fn told_bounds() -> Option<Range<usize>> {
         let mut attr = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
         // SAFETY: asks for the attributes of this very thread; `attr` is initialized when the call returns 0, is read
         // only then, and is destroyed exactly once.
@@ -58,6 +63,23 @@ mod imp {
             libc::pthread_attr_destroy(attr.as_mut_ptr());
             (!failed).then(|| low as usize..(low as usize).saturating_add(size))
         }
+    }
+
+    /// The bounds of the main thread's stack without `/proc`. The kernel puts the program's name above all frames, and maps nothing
+    /// else within the limit of the stack below it.
+    pub(super) fn main_bounds() -> Option<Range<usize>> {
+        /// With an unlimited stack other mappings are at least so far below its end.
+        const LEAST_GAP: libc::rlim_t = 128 << 20;
+        let mut limit = std::mem::MaybeUninit::<libc::rlimit>::uninit();
+        // SAFETY: takes a number and returns one; then fills `limit`, which is read only if the call returns 0.
+        let (top, limit) = unsafe {
+            let top = libc::getauxval(libc::AT_EXECFN) as usize;
+            if top == 0 || libc::getrlimit(libc::RLIMIT_STACK, limit.as_mut_ptr()) != 0 {
+                return None;
+            }
+            (top, limit.assume_init().rlim_cur.min(LEAST_GAP))
+        };
+        Some(top.saturating_sub(limit as usize)..top)
     }
 }
 
@@ -87,5 +109,23 @@ mod tests {
             .join()
             .unwrap();
         assert!(!other.contains(&((&raw const local) as usize)));
+    }
+
+    #[test]
+    fn the_main_threads_stack_is_known_without_proc() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        let (begin, rest) = stack.split_once('-').unwrap();
+        let end = rest.split(' ').next().unwrap();
+        let [begin, end] = [begin, end].map(|at| usize::from_str_radix(at, 16).unwrap());
+        let known = super::imp::main_bounds().unwrap();
+        assert!(known.start <= begin && begin < known.end && known.end <= end);
+        let lowest = maps.lines().filter(|line| *line != stack);
+        let in_between =
+            lowest.filter_map(|line| usize::from_str_radix(line.split_once('-')?.0, 16).ok());
+        assert!(
+            in_between.into_iter().all(|other| !known.contains(&other)),
+            "{maps}"
+        );
     }
 }

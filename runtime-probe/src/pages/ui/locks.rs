@@ -97,6 +97,7 @@ fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
                             is_once,
                             taken_at,
                             itself,
+                            ..
                         } => {
                             html.tag("b").text(lock);
                             if !itself.is_empty() {

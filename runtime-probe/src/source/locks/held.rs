@@ -1,6 +1,6 @@
 //! The parts of a guard: the permit, a pointer to the value, and the charge of its release.
 
-use super::mode::{Access, Reader};
+use super::mode::{Access, Keeper};
 use super::waiters::{Charge, Waiters};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -12,14 +12,14 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 /// The fields are dropped in this order. The charge MUST be dropped before the permit (which may be the pointer).
 /// Otherwise the next holder leaves the queue before its wait is charged. The keeper MUST be last. Otherwise the permit
 /// releases a freed lock.
-pub(crate) struct Held<'a, P, V: Access, K = ()> {
-    charge: Charge<'a, V::Mode>,
+pub(crate) struct Held<'a, P, V: Access, K: Keeper = ()> {
+    charge: Charge<'a, K::Of<V::Mode>>,
     permit: P,
     value: V,
     keeper: K,
 }
 
-impl<'a, P, V: Access, K> Held<'a, P, V, K> {
+impl<'a, P, V: Access, K: Keeper> Held<'a, P, V, K> {
     #[inline(always)]
     pub(super) fn new(waiters: &'a Waiters, permit: P, value: V, keeper: K) -> Self {
         Held {
@@ -45,7 +45,7 @@ impl<'a, P, V: Access, K> Held<'a, P, V, K> {
     }
 }
 
-impl<P, V: Access + Deref, K> Deref for Held<'_, P, V, K> {
+impl<P, V: Access + Deref, K: Keeper> Deref for Held<'_, P, V, K> {
     type Target = V::Target;
 
     #[inline(always)]
@@ -54,14 +54,14 @@ impl<P, V: Access + Deref, K> Deref for Held<'_, P, V, K> {
     }
 }
 
-impl<P, V: Access + DerefMut, K> DerefMut for Held<'_, P, V, K> {
+impl<P, V: Access + DerefMut, K: Keeper> DerefMut for Held<'_, P, V, K> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut V::Target {
         &mut self.value
     }
 }
 
-impl<'a, P, U: ?Sized, K> Held<'a, P, Exclusive<U>, K> {
+impl<'a, P, U: ?Sized, K: Keeper> Held<'a, P, Exclusive<U>, K> {
     pub(crate) fn map<V: ?Sized>(
         mut self,
         f: impl FnOnce(&mut U) -> &mut V,
@@ -81,7 +81,7 @@ impl<'a, P, U: ?Sized, K> Held<'a, P, Exclusive<U>, K> {
     }
 }
 
-impl<'a, P, U: ?Sized, K> Held<'a, P, Shared<U>, K> {
+impl<'a, P, U: ?Sized, K: Keeper> Held<'a, P, Shared<U>, K> {
     pub(crate) fn map<V: ?Sized>(self, f: impl FnOnce(&U) -> &V) -> Held<'a, P, Shared<V>, K> {
         let value = NonNull::from(f(&self));
         self.with(|_| Shared(value))
@@ -101,7 +101,7 @@ impl<'a, P, U: ?Sized, K> Held<'a, P, Shared<U>, K> {
 /// A writer's guard that was downgraded to a reader's.
 type Downgraded<'a, V, K> = Held<'a, RwLockReadGuard<'a, ()>, Shared<V>, K>;
 
-impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
+impl<'a, U: ?Sized, K: Keeper> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
     pub(crate) fn downgrade_map<V: ?Sized>(self, f: impl FnOnce(&U) -> &V) -> Downgraded<'a, V, K> {
         let value = NonNull::from(f(&self));
         self.downgrade_to(Shared(value))
@@ -120,7 +120,7 @@ impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
     /// Admits the waiting readers. Their waits are charged to it as to an unlock.
     fn downgrade_to<V: ?Sized>(self, value: Shared<V>) -> Downgraded<'a, V, K> {
         Held {
-            charge: self.charge.changed::<Reader>(),
+            charge: self.charge.changed(),
             permit: self.permit.downgrade(),
             value,
             keeper: self.keeper,

@@ -1,12 +1,15 @@
-//! The mode in which a lock is held: exclusive, or shared with other readers.
+//! The mode in which a lock is held: exclusive, or shared with other readers; by a guard that borrows the lock, or by one
+//! that owns it.
 
 use super::held::{Exclusive, Shared};
-use crate::registry::locks::SHARED;
+use crate::registry::locks::{MOVABLE, SHARED};
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A mode.
 pub(crate) trait Mode {
-    /// The bit in the packed holder.
-    const BIT: u64;
+    /// The bits in the packed holder.
+    const BITS: u64;
 }
 
 /// Exclusive.
@@ -15,12 +18,33 @@ pub(crate) struct Sole;
 /// Shared: others may read, too.
 pub(crate) struct Reader;
 
+/// The same by a guard that owns the lock, so another task or thread may have the guard by now.
+pub(crate) struct Owned<M>(PhantomData<M>);
+
 impl Mode for Sole {
-    const BIT: u64 = 0;
+    const BITS: u64 = 0;
 }
 
 impl Mode for Reader {
-    const BIT: u64 = SHARED;
+    const BITS: u64 = SHARED;
+}
+
+impl<M: Mode> Mode for Owned<M> {
+    const BITS: u64 = M::BITS | MOVABLE;
+}
+
+/// What a guard keeps alive: nothing, or the lock that it owns.
+pub(crate) trait Keeper {
+    /// The mode of a guard with this keeper.
+    type Of<M: Mode>: Mode;
+}
+
+impl Keeper for () {
+    type Of<M: Mode> = M;
+}
+
+impl<L: ?Sized> Keeper for Arc<L> {
+    type Of<M: Mode> = Owned<M>;
 }
 
 /// A pointer to the value of a lock that is held in this mode.

@@ -26,6 +26,7 @@ impl<T> Typed for Once<T> {
         value: type_name::<T>,
         has_readers: false,
         has_permits: false,
+        has_movable_guards: false,
         is_once: true,
     };
 }

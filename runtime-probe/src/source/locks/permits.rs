@@ -9,7 +9,7 @@
 
 use super::waiters::{Typed, Wait, Waiters};
 use crate::clock;
-use crate::registry::locks::{LockNumber, LockType};
+use crate::registry::locks::{LockNumber, LockType, MOVABLE};
 use crate::registry::permits::Holder;
 use crate::source::{self, waker};
 use std::panic::Location;
@@ -32,6 +32,7 @@ impl Typed for Permits {
         value: || "Semaphore",
         has_readers: false,
         has_permits: true,
+        has_movable_guards: true,
         is_once: false,
     };
 }
@@ -43,6 +44,25 @@ pub(crate) struct Taken {
     count: usize,
     /// `None` if there was no room for an entry, or the probe is off.
     holder: Option<Holder>,
+}
+
+/// The relation of a guard to its semaphore.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guard {
+    Borrows,
+    /// Another task or thread may have the guard by now.
+    Owns,
+}
+
+impl Guard {
+    /// The task that this thread polls, or else the thread, packed, as a holder by such a guard.
+    fn holder(self) -> u64 {
+        waker::current_packed()
+            | match self {
+                Guard::Borrows => 0,
+                Guard::Owns => MOVABLE,
+            }
+    }
 }
 
 impl Permits {
@@ -59,27 +79,27 @@ impl Permits {
         &self.gate
     }
 
-    pub(crate) async fn acquire(&self, count: u32) -> Result<Taken, AcquireError> {
+    pub(crate) async fn acquire(&self, count: u32, guard: Guard) -> Result<Taken, AcquireError> {
         let acquire = Acquire {
             acquire: self.gate.acquire_many(count),
             wait: Wait::of_permits(&self.waiters, count),
         };
         let permit = acquire.await?;
-        Ok(self.taken(permit, count))
+        Ok(self.taken(permit, count, guard))
     }
 
-    pub(crate) fn try_acquire(&self, count: u32) -> Result<Taken, TryAcquireError> {
+    pub(crate) fn try_acquire(&self, count: u32, guard: Guard) -> Result<Taken, TryAcquireError> {
         let permit = self.gate.try_acquire_many(count)?;
-        Ok(self.taken(permit, count))
+        Ok(self.taken(permit, count, guard))
     }
 
     #[track_caller]
-    pub(crate) fn blocking_acquire(&self, count: u32) -> Result<Taken, AcquireError> {
+    pub(crate) fn blocking_acquire(&self, count: u32, guard: Guard) -> Result<Taken, AcquireError> {
         let mut wait = Wait::of_permits(&self.waiters, count);
         wait.begin(Self::TYPE);
         let permit = self.gate.blocking_acquire_many(count)?;
         wait.end_with_permits();
-        Ok(self.taken(permit, count))
+        Ok(self.taken(permit, count, guard))
     }
 
     /// Returns the permits.
@@ -113,10 +133,10 @@ impl Permits {
     }
 
     /// Turns tokio's guard into an entry of ours.
-    fn taken(&self, permit: SemaphorePermit<'_>, count: u32) -> Taken {
+    fn taken(&self, permit: SemaphorePermit<'_>, count: u32, guard: Guard) -> Taken {
         permit.forget();
         let holder = source::is_on().then(|| {
-            let (who, now) = (waker::current_packed(), clock::ticks());
+            let (who, now) = (guard.holder(), clock::ticks());
             Holder::new(self.number()?, who, count, now)
         });
         Taken {
@@ -174,11 +194,11 @@ impl Taken {
     }
 
     /// Splits off `count` permits, if there are so many.
-    pub(crate) fn split(&mut self, permits: &Permits, count: usize) -> Option<Taken> {
+    pub(crate) fn split(&mut self, permits: &Permits, count: usize, guard: Guard) -> Option<Taken> {
         self.count = self.count.checked_sub(count)?;
         let holder = self.holder.as_ref().and_then(|holder| {
             holder.set_count(told(self.count));
-            let (who, now) = (waker::current_packed(), clock::ticks());
+            let (who, now) = (guard.holder(), clock::ticks());
             Holder::new(permits.number()?, who, told(count), now)
         });
         Some(Taken { count, holder })

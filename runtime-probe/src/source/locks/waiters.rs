@@ -15,7 +15,7 @@ use super::mode::Mode;
 use crate::clock::{self, Ticks};
 use crate::demand;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
-use crate::registry::locks::{self, Holding, LockNumber, LockType, SHARED, Waiter};
+use crate::registry::locks::{self, Holding, LockNumber, LockType, MOVABLE, SHARED, Waiter};
 use crate::source::{self, labels, waker};
 use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{MUTEX, WaitSite};
@@ -46,7 +46,7 @@ pub(super) struct Waiters {
 
 /// A bit of a packed holder: `taken_at` is set for it.
 const PLACED: u64 = 1 << 61;
-const _: () = assert!(PLACED & SHARED == 0);
+const _: () = assert!(PLACED & (SHARED | MOVABLE) == 0);
 
 /// The count and the sum. Pure arithmetic.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Waiters {
     /// The task that this thread polls, or else the thread, has taken the lock.
     #[inline(always)]
     pub(super) fn taken<M: Mode>(&self) {
-        let holder = waker::current_packed() | M::BIT;
+        let holder = waker::current_packed() | M::BITS;
         self.holder.store(holder, Ordering::Relaxed);
         if demand::Demand::Releases.is_on() {
             self.note_place(holder);
@@ -174,8 +174,8 @@ impl Waiters {
     #[inline(always)]
     pub(super) fn released<M: Mode>(&self) {
         // Of several readers, the holder is the last one, until it releases.
-        if M::BIT == 0
-            || self.holder.load(Ordering::Relaxed) & !PLACED == waker::current_packed() | M::BIT
+        if M::BITS & SHARED == 0
+            || self.holder.load(Ordering::Relaxed) & !PLACED == waker::current_packed() | M::BITS
         {
             self.holder.store(0, Ordering::Relaxed);
         }
@@ -230,7 +230,7 @@ impl Waiters {
         if let Some(number) = self.known() {
             return Some(number);
         }
-        let new = locks::enlist(what, self.created)?;
+        let new = locks::enlist(what, self.created, from_ref(self).addr())?;
         // Two first waiters may be here at once.
         let stored =
             self.number
@@ -328,7 +328,7 @@ impl<'a> Wait<'a> {
         Wait {
             waiters,
             wanted: 0,
-            is_shared: M::BIT != 0,
+            is_shared: M::BITS & SHARED != 0,
             present: None,
         }
     }
@@ -356,8 +356,14 @@ impl<'a> Wait<'a> {
         self.begin(what);
         if let Some(entry) = self.present.and_then(|present| present.entry) {
             let (poll, waits) = waker::current_poll();
-            entry.polled(poll, waits);
+            // The future may have been moved to another task since its last poll.
+            entry.polled(self.who(), poll, waits);
         }
+    }
+
+    /// The task that this thread polls, or else the thread, packed.
+    fn who(&self) -> u64 {
+        waker::current_packed() | if self.is_shared { SHARED } else { 0 }
     }
 
     fn enter(&self, what: &'static LockType) -> Present {
@@ -377,8 +383,7 @@ impl<'a> Wait<'a> {
             if !what.has_permits {
                 number.is_held_by(holding);
             }
-            let who = waker::current_packed() | if self.is_shared { SHARED } else { 0 };
-            Waiter::new(number, who, self.wanted, clock::ticks())
+            Waiter::new(number, self.who(), self.wanted, clock::ticks())
         });
         Present {
             since,

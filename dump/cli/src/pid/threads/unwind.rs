@@ -18,7 +18,8 @@ const MOST_PAGES: usize = 2048;
 pub(crate) struct Frame {
     /// The return address; for the innermost frame the next instruction.
     pub(crate) pc: u64,
-    pub(crate) is_innermost: bool,
+    /// Whether `pc` is behind a call. The innermost frame of a thread in the kernel is behind its system call.
+    pub(crate) is_behind_call: bool,
     /// The bounds of the frame on the stack.
     pub(crate) low: u64,
     pub(crate) high: u64,
@@ -27,9 +28,9 @@ pub(crate) struct Frame {
 impl Frame {
     /// An address inside the current instruction or call.
     pub(crate) fn lookup(&self) -> u64 {
-        match self.is_innermost {
-            true => self.pc,
-            false => self.pc.wrapping_sub(1),
+        match self.is_behind_call {
+            true => self.pc.wrapping_sub(1),
+            false => self.pc,
         }
     }
 }
@@ -59,6 +60,13 @@ pub(crate) fn walk(
         Stack { thread, frames }
     };
     threads.into_iter().map(stack).collect()
+}
+
+/// Whether the instruction before `pc` is a system call. The instruction behind it is often that of another, inlined function.
+fn is_behind_system_call(pc: u64, memory: &dyn Memory) -> bool {
+    const SYSCALL: [u8; 2] = [0x0f, 0x05];
+    let mut before = [0; SYSCALL.len()];
+    memory.read(pc.wrapping_sub(SYSCALL.len() as u64), &mut before) && before == SYSCALL
 }
 
 /// Walks stacks.
@@ -142,7 +150,7 @@ impl<'m> Unwinder<'m> {
             let high = state.sp();
             frames.push(Frame {
                 pc,
-                is_innermost,
+                is_behind_call: !is_innermost || is_behind_system_call(pc, memory),
                 low,
                 high: high.max(low),
             });
