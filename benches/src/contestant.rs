@@ -295,7 +295,7 @@ pub const CRATES_EXPLANATION: &str = "Packages that a build of the contestant co
 
 /// Builds every contestant with a row in this run. If one of ours does not build the run ends; a rival is left out.
 pub fn build_wanted(options: &Options) -> Result<Field, Error> {
-    build_those(ENTRIES.iter().filter(|entry| match entry.role {
+    let wanted = |entry: &&Entry| match entry.role {
         Role::Sampler => options.wants(workload::CPU_PROFILE),
         Role::Console => options.wants(workload::CONSOLE),
         Role::Decoding => options.wants(workload::DECODE),
@@ -312,20 +312,25 @@ pub fn build_wanted(options: &Options) -> Result<Field, Error> {
             let is_recorded = workload::RECORDED_CONTESTANTS.contains(&entry.name);
             options.wants_others_than(&few) || is_recorded && options.wants(workload::RECORDERS)
         }
-    }))
+    };
+    build_those(ENTRIES.iter().filter(wanted), options.layout)
 }
 
 /// Builds the contestants with these names.
 pub fn build(names: &[&str]) -> Result<Field, Error> {
-    build_those(ENTRIES.iter().filter(|entry| names.contains(&entry.name)))
+    let named = ENTRIES.iter().filter(|entry| names.contains(&entry.name));
+    build_those(named, None)
 }
 
-fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, Error> {
+fn build_those(
+    entries: impl Iterator<Item = &'static Entry>,
+    layout: Option<u32>,
+) -> Result<Field, Error> {
     let mut built: Vec<Contestant> = Vec::new();
     let mut absent = Vec::new();
     for entry in entries {
         match entry
-            .build()
+            .build(layout)
             .and_then(|contestant| contestant.has_the_tokio_of(built.first()))
         {
             Ok(contestant) => built.push(contestant),
@@ -418,7 +423,8 @@ impl Contestant {
 }
 
 impl Entry {
-    fn build(&'static self) -> Result<Contestant, Error> {
+    /// `layout` is that of [`Options`].
+    fn build(&'static self, layout: Option<u32>) -> Result<Contestant, Error> {
         if self.role == Role::Patched {
             self.copy_sources()?;
         }
@@ -435,12 +441,13 @@ impl Entry {
         let target = build_dir(self.name);
         eprintln!("building {}", self.name);
         let output = self
-            .cargo("build")
+            .cargo(layout.map_or("build", |_| "rustc"))
             .args(["--release", "--quiet", "--target-dir"])
             .arg(&target)
             .args(["--message-format", "short"])
             .args(self.feature.map(|feature| format!("--features={feature}")))
             .args(self.has_other_defaults().then_some("--no-default-features"))
+            .args(layout.into_iter().flat_map(shuffled))
             .output()?;
         if !output.status.success() {
             let messages = String::from_utf8_lossy(&output.stderr);
@@ -599,6 +606,12 @@ impl Entry {
     fn copy(&self) -> PathBuf {
         build_dir(self.name).join("sources")
     }
+}
+
+/// Arguments of `cargo rustc` for the program alone: lld orders its functions by this seed.
+fn shuffled(seed: u32) -> [String; 2] {
+    let order = format!("-Clink-arg=-Wl,--shuffle-sections=.text*={seed}");
+    ["--".to_owned(), order]
 }
 
 fn contestants() -> PathBuf {

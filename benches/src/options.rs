@@ -18,6 +18,8 @@ pub struct Options {
     pub strict: bool,
     /// The probe of an older commit takes part.
     pub before: bool,
+    /// The seed of the order in which the linker places the contestants' functions; `None` for its own order.
+    pub layout: Option<u32>,
     /// Rewrite the baseline of the instruction counts.
     pub bless: bool,
     /// The file for the record.
@@ -45,6 +47,7 @@ impl Options {
             only: Vec::new(),
             strict: false,
             before: false,
+            layout: None,
             bless: false,
             record: None,
         };
@@ -62,6 +65,11 @@ impl Options {
                 "--before" => options.before = true,
                 "--bless" => options.bless = true,
                 "--record" => options.record = Some(PathBuf::from(value()?)),
+                "--layout" => {
+                    // lld takes 0 for its own order.
+                    let seed = value()?.parse().ok().filter(|seed| *seed > 0);
+                    options.layout = Some(seed.ok_or("--layout needs a number above zero")?);
+                }
                 "--rounds" => {
                     let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
                     options.rounds = Some(rounds.ok_or("--rounds needs a number above zero")?);
@@ -114,6 +122,7 @@ usage: cargo run --release -p benches -- [OPTIONS]                 ratios agains
   --record FILE   also write a dated record in markdown
   --strict        fail where a budget is exceeded or not measured
   --before        also the probe of commit {}, as contestant probe-before
+  --layout SEED   the contestants' functions in an order by this number, to see how much of a ratio comes from their places
   --bless         instructions: rewrite the baseline",
         names.join(", "),
         contestant::BEFORE
@@ -153,6 +162,8 @@ mod tests {
         assert!(parse("--rounds 0").is_err());
         assert!(parse("--record").unwrap_err().contains("needs a value"));
         assert!(parse("--before").unwrap().before && !parse("").unwrap().before);
+        assert_eq!(parse("--layout 7").unwrap().layout, Some(7));
+        assert!(parse("--layout 0").is_err() && parse("").unwrap().layout.is_none());
         assert!(parse("--fast").unwrap_err().contains("usage"));
     }
 }

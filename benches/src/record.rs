@@ -24,7 +24,12 @@ impl Record {
         } else {
             ""
         };
-        record.paragraph(&format!("# Benchmarks, {}{quick}", machine::today()));
+        let layout = options.layout.map(|seed| format!(", layout {seed}"));
+        record.paragraph(&format!(
+            "# Benchmarks, {}{}{quick}",
+            machine::today(),
+            layout.unwrap_or_default()
+        ));
         record
     }
 
