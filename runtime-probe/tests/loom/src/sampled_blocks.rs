@@ -32,7 +32,9 @@ fn two_threads_never_get_one_slot() {
                 assert_eq!(table.take(address), Some(numbered(number)));
             })
         });
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(table.alive().count(), 0);
     });
 }

@@ -44,8 +44,8 @@ async fn root() {
     };
     kinds::spawn_more(number(1));
     kinds::spawn_still(number(2));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    println!("ready");
+    // By another thread: the root waits by then.
+    std::thread::spawn(tells);
     std::future::pending::<()>().await;
     drop(lines);
 }
@@ -109,4 +109,9 @@ fn starts_a_program() {
             _exit(0)
         }
     }
+}
+
+fn tells() {
+    std::thread::sleep(Duration::from_secs(2));
+    println!("ready");
 }
