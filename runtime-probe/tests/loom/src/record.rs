@@ -3,7 +3,7 @@
 //! A view reads some twenty words, each before or after each write that races with it. If a whole record is written
 //! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
-use crate::counting_waker::{alive, counting};
+use crate::counting_waker::{Counting, alive, counting};
 use crate::registry::task::{Dropped, Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{drop_behind, end, free, leave, open, retain_for};
@@ -336,21 +336,29 @@ fn a_task_that_is_being_woken_is_never_without_a_waker() {
     });
 }
 
+/// A task that was polled once, and registered nowhere.
+fn polled_once() -> (Arc<Record>, std::sync::Arc<Counting>) {
+    let record = task();
+    let (counting, waker) = counting();
+    first_poll(&record, &waker);
+    (record, counting)
+}
+
+/// Wakes a task by a waker that the wake consumes. `true` if the record ended with it.
+fn wakes(record: &Arc<Record>) -> thread::JoinHandle<bool> {
+    let record = record.clone();
+    thread::spawn(move || {
+        wake_by_ref(&record);
+        leave(&record)
+    })
+}
+
 #[test]
 fn a_reference_that_is_left_while_the_task_ends_is_given_back_once() {
     loom::model(|| {
-        let record = task();
-        let (counting, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, counting) = polled_once();
         record.retain_in_poll();
-        let waking = thread::spawn({
-            let record = record.clone();
-            move || {
-                wake_by_ref(&record);
-                leave(&record)
-            }
-        });
+        let waking = wakes(&record);
         let walking = thread::spawn({
             let record = record.clone();
             move || drop_behind(&record)
@@ -371,22 +379,10 @@ fn a_reference_that_is_left_while_the_task_ends_is_given_back_once() {
 #[test]
 fn a_registration_takes_a_reference_that_a_wake_leaves() {
     loom::model(|| {
-        let record = task();
-        let (counting, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, counting) = polled_once();
         // A poll's waker. A spurious poll makes another one while this one wakes. Or a poll after the wake, which takes its
         // reference.
         record.retain_in_poll();
-        let wakes = |record: &Arc<Record>| {
-            thread::spawn({
-                let record = record.clone();
-                move || {
-                    wake_by_ref(&record);
-                    leave(&record)
-                }
-            })
-        };
         let first = wakes(&record);
         record.retain_in_poll();
         poll(&record, 2);
@@ -404,18 +400,9 @@ fn a_registration_takes_a_reference_that_a_wake_leaves() {
 #[test]
 fn the_end_comes_after_a_wake_whose_reference_was_taken() {
     loom::model(|| {
-        let record = task();
-        let (counting, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, counting) = polled_once();
         record.retain_in_poll();
-        let waking = thread::spawn({
-            let record = record.clone();
-            move || {
-                wake_by_ref(&record);
-                leave(&record)
-            }
-        });
+        let waking = wakes(&record);
         // The task moves to another thread for its end.
         let polling = thread::spawn({
             let record = record.clone();
@@ -442,10 +429,7 @@ fn a_reference_left_behind_is_not_taken_from_the_next_task() {
     let mut model = loom::model::Builder::new();
     model.max_duration = Some(ENOUGH);
     model.check(|| {
-        let record = task();
-        let (first, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, first) = polled_once();
         record.retain_in_poll();
         let waking = thread::spawn({
             let record = record.clone();
@@ -485,10 +469,7 @@ fn a_task_that_waits_again_is_never_without_a_waker() {
     let mut model = loom::model::Builder::new();
     model.max_duration = Some(ENOUGH);
     model.check(|| {
-        let record = task();
-        let (_counting, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, _counting) = polled_once();
         record.retain_in_poll();
         // Woken. The waker's reference is left for the next poll.
         wake_by_ref(&record);
@@ -512,20 +493,11 @@ fn a_task_that_waits_again_is_never_without_a_waker() {
 #[test]
 fn a_reference_that_the_poller_keeps_is_given_back_once() {
     loom::model(|| {
-        let record = task();
-        let (counting, waker) = counting();
-        first_poll(&record, &waker);
-        drop(waker);
+        let (record, counting) = polled_once();
         // One of two wakers wakes, while a spurious poll replaces the other one.
         record.retain_in_poll();
         record.retain_in_poll();
-        let waking = thread::spawn({
-            let record = record.clone();
-            move || {
-                wake_by_ref(&record);
-                leave(&record)
-            }
-        });
+        let waking = wakes(&record);
         record.retain_in_poll();
         assert_eq!(record.leave_or_keep(|| true), Dropped::Done);
         poll(&record, 2);
