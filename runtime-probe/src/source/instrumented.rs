@@ -10,7 +10,9 @@ use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::polls::Here;
-use crate::registry::slab::{RecordOwner, RecordRef};
+use crate::registry::slab::RecordOwner;
+#[cfg(feature = "rt")]
+use crate::registry::slab::RecordRef;
 use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
