@@ -46,7 +46,8 @@ impl Slot for HolderSlot {
 pub(crate) struct Holder(NonZeroU32);
 
 impl Holder {
-    /// Makes an entry: `who` (packed, perhaps with [`MOVABLE`]) holds `count` permits of that semaphore. `None` if all entries are in use.
+    /// Makes an entry: `who` (packed, perhaps with [`MOVABLE`]) holds `count` permits of that semaphore. `None` if all entries
+    /// are in use.
     #[cfg(feature = "semaphore")]
     pub(crate) fn new(lock: LockNumber, who: u64, count: u32, since: Ticks) -> Option<Holder> {
         let (number, slot) = HOLDERS.take()?;

@@ -26,8 +26,9 @@
 //!    waker that is delayed between reading the number and storing it may overwrite a newer stamp; the task is then shown as
 //!    waiting until its next poll.
 //! 4. The record is returned when the count in `refs` falls to 0: the wrapper holds a reference, and so does each of
-//!    our wakers, and one may be left in `spare`. A free record has none there. A reader that takes a reference MUST compare count and version at once. Otherwise it may increment the count of
-//!    the next owner, who still counts with plain stores, and a count is lost.
+//!    our wakers, and one may be left in `spare`. A free record has none there. A reader that takes a reference MUST compare
+//!    count and version at once. Otherwise it may increment the count of the next owner, who still counts with plain stores,
+//!    and a count is lost.
 //!
 //! The words are in the order of their use: those that are written once or seldom are first and last, so that no two
 //! neighbouring records have words in one cache line that different threads write often.

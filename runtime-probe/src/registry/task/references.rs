@@ -229,8 +229,8 @@ impl Record {
         }
     }
 
-    /// Drops the wrapper's reference, and the spare one. The kept one is gone. `true` if there is no other one: then the record must be returned to
-    /// the slab.
+    /// Drops the wrapper's reference, and the spare one. The kept one is gone. `true` if there is no other one: then the record
+    /// must be returned to the slab.
     #[inline(always)]
     #[must_use]
     pub(crate) fn end(&self) -> bool {
