@@ -556,7 +556,8 @@ fn refill() -> Option<Magazine> {
     {
         return Some(made);
     }
-    take_own().or_else(take_shared)
+    // Another thread may have taken what was found.
+    take_own().or_else(take_shared).or_else(grow)
 }
 
 /// This thread's first magazine, if it has records.
