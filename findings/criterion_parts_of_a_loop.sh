@@ -5,7 +5,8 @@
 # takes 20 ns takes 29 ns with the one and 25 ns with the other. So the clock is the first thing to save in a hot path.
 # Reality: alone, each reading waits for the one before, as nothing else is there to do. Beside other work the CPU does both at the same time.
 # A loop of dependent shifts hides either whole. A loop of stores hides the clock in part, and `fetch_add` not at all: a locked instruction
-# waits until each store before it is done. Medians in nanoseconds, what is added to the loop:
+# waits until each store before it is done. Nanoseconds, what is added to the loop, of the
+# best samples:
 #
 #     what                          alone     beside shifts (19 ns)     beside stores
 #     quanta's raw clock            9.0       0.1                       6
@@ -76,15 +77,19 @@ fn parts(c: &mut Criterion) {
     black_box(x);
 }
 
-criterion_group! { name = all; config = Criterion::default().sample_size(60).without_plots(); targets = parts }
+criterion_group! { name = all; config = Criterion::default().sample_size(60).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2)).without_plots(); targets = parts }
 criterion_main!(all);
 RS
+export CRITERION_HOME=$work/measured
 cargo bench --quiet --manifest-path parts/Cargo.toml --target-dir target > log 2>&1 || { cat log >&2; exit 2; }
-python3 - target/criterion <<'PY'
+python3 - measured <<'PY'
 import json, sys
-median = lambda name: json.load(open(f"{sys.argv[1]}/{name}/new/estimates.json"))["median"]["point_estimate"]
-alone = {part: median(f"nothing_{part}") for part in ("clock", "add")}
-added = {(work, part): median(f"{work}_{part}") - median(work) for work in ("shifts", "stores") for part in alone}
+# The best sample of each: other programs run, too.
+def best(name):
+    sample = json.load(open(f"{sys.argv[1]}/{name}/new/sample.json"))
+    return min(time / count for time, count in zip(sample["times"], sample["iters"]))
+alone = {part: best(f"nothing_{part}") for part in ("clock", "add")}
+added = {(work, part): best(f"{work}_{part}") - best(work) for work in ("shifts", "stores") for part in alone}
 for part, price in alone.items():
     print(f"{part}: alone {price:.1f} ns, beside shifts {added['shifts', part]:+.1f} ns, beside stores {added['stores', part]:+.1f} ns")
 # Wide bounds: CPUs differ, and other programs run.
