@@ -3,7 +3,7 @@
 #
 # Guess: the listeners share the connections: the kernel gives the next one to a listener that accepts. One that is blocked gets none, and when
 # it is dropped, those that wait go to the others.
-# Reality: the kernel chooses the listener by a hash of the addresses when the connection is made, whoever accepts or not. It stays in that
+# Reality: the kernel chooses the listener by a hash of the addresses when the connection is made, and does not ask which one accepts. It stays in that
 # listener's queue, and a listener that is dropped resets what is in it. Four runtimes with a listener each, three of them idle; 400 clients
 # connect at once, all with success, and wait for an answer:
 #

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tokio 1.54.1 with tokio-util 0.7.20, `tokio::fs::File`: how many closures of the blocking pool a file of 16 MiB takes.
 #
-# Guess: a file reads up to 2 MiB at a time into a buffer of its own (`set_max_buf_size`), so 16 MiB are eight closures, and whoever copies
-# or streams it takes from that buffer.
+# Guess: a file reads up to 2 MiB at a time into a buffer of its own (`set_max_buf_size`), so 16 MiB are eight closures. What copies
+# or streams the file takes from that buffer.
 # Reality: a read of the file is as large as the buffer that the caller brings, and each read is a closure, a thread's wake and a task's wake. What
 # copies and streams brings 4 or 8 KiB. Reads of the file, each in a closure but for those of `fs::read`:
 #

@@ -29,7 +29,7 @@ const ENDED: u64 = 1 << VERSION_BITS;
 
 /// Above is the count less one. So the sign of the word tells that no reference is left, and that there are too many, and is
 /// known from the addition itself.
-pub(super) const COUNT_SHIFT: u32 = VERSION_BITS + 1;
+const COUNT_SHIFT: u32 = VERSION_BITS + 1;
 
 /// One reference.
 const REFERENCE: u64 = 1 << COUNT_SHIFT;
@@ -77,7 +77,7 @@ pub(super) fn after(version: u32) -> u32 {
 
 /// The number of references without the wrapper's.
 #[inline(always)]
-pub(super) fn wakers_of(refs: u64) -> u64 {
+fn wakers_of(refs: u64) -> u64 {
     match is_negative(refs) {
         false => refs >> COUNT_SHIFT,
         true => 0,
