@@ -343,11 +343,12 @@ unsafe fn clone<const WRITTEN: bool>(data: *const ()) -> RawWaker {
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
         if unsafe { template::repeats(&anchor, record.last_path()) } {
             record.repeat_waits();
-        } else {
-            let Anchor { pc, sp, fp } = anchor;
-            // SAFETY: the same, and this function is still running while that one does.
-            unsafe { register::<WRITTEN>(poll, pc, sp, fp) };
+            // From the frame, which is in the cache: a static's address may be in a table elsewhere.
+            return RawWaker::new(data, poll.waker.vtable());
         }
+        let Anchor { pc, sp, fp } = anchor;
+        // SAFETY: the same, and this function is still running while that one does.
+        unsafe { register::<WRITTEN>(poll, pc, sp, fp) };
     } else {
         // SAFETY: called through the vtable, so `data` is ours.
         unsafe { Record::of_waker(data) }.retain();

@@ -16,11 +16,13 @@ pub(crate) struct Intern<T: 'static, const B: usize> {
     most: usize,
 }
 
+/// The value begins a cache line.
+#[repr(C, align(64))]
 struct Node<T: 'static> {
+    value: T,
     hash: u64,
     /// Older values of the bucket. Written before the node is published and never after.
     next: *mut Node<T>,
-    value: T,
 }
 
 impl<T: Sync + Send, const B: usize> Intern<T, B> {

@@ -207,11 +207,8 @@ fn capturer() -> Option<*mut Capturer> {
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes its own contract on")]
 pub(crate) unsafe fn repeats(anchor: &Anchor, last: &OnlyPath) -> bool {
-    let is_taken = last.fixed(anchor.pc).is_some_and(|path| {
-        // SAFETY: the caller took the anchor, at the path's instruction.
-        unsafe { path.words_match(anchor) }
-    });
-    is_taken && !is_verifying()
+    // SAFETY: passed on.
+    unsafe { last.is_taken(anchor) && !is_verifying() }
 }
 
 /// The same by any other path.
@@ -375,11 +372,8 @@ unsafe fn walk(
     let (inner, hit, repeated) = unsafe {
         let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
         let hit = hit.map(|template| template.path.stack);
-        let repeated = last.filter(|last| {
-            let path = last.fixed_path(anchor.pc);
-            path.is_some_and(|path| path.words_match(&anchor))
-                || takes_loose_path(&anchor, root, last)
-        });
+        let repeated = last
+            .filter(|last| last.takes_fixed_path(&anchor) || takes_loose_path(&anchor, root, last));
         (&mut *capturer.inner.get(), hit, repeated)
     };
     let high = own.high();
@@ -413,17 +407,17 @@ unsafe fn walk(
     if hit.is_some() {
         return set;
     }
-    let slots: Option<Vec<(usize, usize)>> = scratch
+    let slots: Option<Vec<(u32, usize)>> = scratch
         .iter()
-        .map(|slot| Some((slot.offset? as usize, slot.pc)))
+        .map(|slot| Some((slot.offset?, slot.pc)))
         .collect();
     let is_fixed = scratch.iter().all(|slot| slot.is_fixed);
     if let (Some(slots), End::Root | End::Thread, 0) = (slots, end, elided)
         && let Some(&(offset, first)) = slots.first()
     {
-        frame.learn(&anchor, offset);
+        frame.learn(&anchor, offset as usize);
         let depth = root - anchor.sp;
-        if frame.offset(&anchor) == Some(offset)
+        if frame.offset(&anchor) == Some(offset as usize)
             && let Some(path) = Path::intern(&anchor, depth, &slots, is_fixed, stack)
         {
             if let Some(set) = set {

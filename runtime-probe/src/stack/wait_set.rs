@@ -1,12 +1,14 @@
 //! The set of stacks of one poll.
 
+use super::anchor::Anchor;
 use super::intern::{Intern, mix};
-use super::path::Path;
+use super::path::{Path, Slots};
 use super::raw::{self, End, HasMeta, RawStack};
 use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
+use std::cell::UnsafeCell;
 use std::sync::OnceLock;
 
-/// The most distinct sets: 64 B each with its node, so 16 MB.
+/// The most distinct sets: 128 B each with its node, so 32 MB.
 const MOST_SETS: usize = 1 << 18;
 /// The most registrations of one poll. A further one replaces its predecessor, and sets a mark.
 pub(crate) const MOST_WAITS: u16 = 32;
@@ -22,14 +24,23 @@ pub(crate) fn table_sizes() -> (usize, usize, u64) {
     (raw::count(), SETS.len(), raw::lost())
 }
 
-/// The path to the only registration of a set: what the next poll is compared with.
+/// The path to the only registration of a set: what the next poll is compared with, in one cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct OnlyPath {
-    /// Null until it is known.
-    path: AtomicPtr<Path>,
-    /// The instruction at which it begins; the complement if the path is not fixed.
+    /// A copy of the path's slots, so that no pointer to it is followed. Written before `start`, and never after.
+    slots: UnsafeCell<Slots>,
+    /// The instruction at which it begins; the complement if the path is not fixed. [`NOWHERE`] until it is known.
     start: AtomicUsize,
 }
+
+#[expect(unsafe_code, reason = "a cell that is written once")]
+// SAFETY: `set_path` writes the slots before it publishes the start, once. They are read after the start was seen.
+unsafe impl Sync for OnlyPath {}
+
+// Locks of `sync` have references to sets, and are as unwind-safe as std's. Nothing is written here while code that may panic
+// runs.
+impl std::panic::RefUnwindSafe for OnlyPath {}
 
 /// In a task's record, in place of the path of a set if there is none. So a registration compares without asking for that.
 static NO_PATH: OnlyPath = OnlyPath::unknown();
@@ -39,9 +50,11 @@ static NO_PATH: OnlyPath = OnlyPath::unknown();
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct WaitSet {
-    /// The path to the last registration, once it is known. Only in sets of one: see [`OnlyPath::fixed`]. MUST be first, as
+    /// The path to the last registration, once it is known. Only in sets of one: see [`OnlyPath::is_taken`]. MUST be first, as
     /// records have its address. Otherwise they read another field.
     only: OnlyPath,
+    /// The same path; null until it is known.
+    path: AtomicPtr<Path>,
     /// The earlier registrations of the same poll.
     pub(crate) earlier: Option<&'static WaitSet>,
     /// The stack of the last registration.
@@ -57,32 +70,26 @@ pub(crate) struct WaitSet {
 impl OnlyPath {
     const fn unknown() -> Self {
         OnlyPath {
-            path: AtomicPtr::new(std::ptr::null_mut()),
+            slots: UnsafeCell::new(Slots::NONE),
             start: AtomicUsize::new(NOWHERE),
         }
     }
 
-    /// The path to the only registration of the set, if it is fixed and begins at the instruction `anchor`. The task's next
-    /// poll most likely takes it again.
+    /// Whether the path to the only registration of the set is fixed, begins at the anchor, and is that of the stack above it.
+    /// The task's next poll most likely takes it again.
+    ///
+    /// # Safety
+    /// The anchor was taken by a function that is still running on this thread.
     #[inline(always)]
-    pub(crate) fn fixed(&self, anchor: usize) -> Option<&'static Path> {
-        self.from(anchor)
-    }
-
-    /// The same if it is not fixed.
-    fn loose(&self, anchor: usize) -> Option<&'static Path> {
-        self.from(!anchor)
-    }
-
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
-    fn from(&self, start: usize) -> Option<&'static Path> {
+    #[expect(unsafe_code, reason = "reads the slots and this thread's stack")]
+    pub(crate) unsafe fn is_taken(&self, anchor: &Anchor) -> bool {
         // Acquire: pairs with the Release in `set_path`.
-        if self.start.load(Ordering::Acquire) != start {
-            return None;
+        self.start.load(Ordering::Acquire) == anchor.pc && {
+            // SAFETY: they were written before this start, and are not written again.
+            let slots = unsafe { &*self.slots.get() };
+            // SAFETY: by this function's own contract; the path is fixed, as its start is no complement.
+            unsafe { slots.match_stack(anchor) }
         }
-        // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
-        Some(unsafe { &*self.path.load(Ordering::Relaxed) })
     }
 }
 
@@ -145,6 +152,7 @@ impl WaitSet {
             overflowed,
             carried: false,
             only: OnlyPath::unknown(),
+            path: AtomicPtr::new(std::ptr::null_mut()),
         }
         .intern()
     }
@@ -192,40 +200,55 @@ impl WaitSet {
                     overflowed: self.overflowed,
                     carried: true,
                     only: OnlyPath::unknown(),
+                    path: AtomicPtr::new(std::ptr::null_mut()),
                 }
                 .intern()
             })
     }
 
-    /// [`OnlyPath::fixed`] of this set.
-    pub(crate) fn fixed_path(&self, anchor: usize) -> Option<&'static Path> {
-        self.only.fixed(anchor)
+    /// [`OnlyPath::is_taken`] of this set.
+    ///
+    /// # Safety
+    /// The same.
+    #[expect(unsafe_code, reason = "passes its own contract on")]
+    pub(crate) unsafe fn takes_fixed_path(&self, anchor: &Anchor) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.only.is_taken(anchor) }
     }
 
     /// The path to the only registration of the set, if it is not fixed and begins at the instruction `anchor`.
+    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
     pub(crate) fn loose_path(&self, anchor: usize) -> Option<&'static Path> {
-        self.only.loose(anchor)
+        // Acquire: pairs with the Release in `set_path`.
+        if self.only.start.load(Ordering::Acquire) != !anchor {
+            return None;
+        }
+        // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
+        Some(unsafe { &*self.path.load(Ordering::Relaxed) })
     }
 
     /// Sets the path, unless there is one. Does nothing if the path does not lead to the set's only stack.
+    #[expect(unsafe_code, reason = "writes the slots")]
     pub(crate) fn set_path(&self, path: &'static Path) {
         if self.earlier.is_some() || !std::ptr::eq(self.last, path.stack) {
             return;
         }
         let new = std::ptr::from_ref(path).cast_mut();
-        let set = self.only.path.compare_exchange(
+        let set = self.path.compare_exchange(
             std::ptr::null_mut(),
             new,
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
         if set.is_ok() {
+            // SAFETY: one thread sets the path, and readers see the start first.
+            unsafe { *self.only.slots.get() = path.slots };
             // No address of code is the complement of another one.
             let start = match path.is_fixed {
                 true => path.anchor,
                 false => !path.anchor,
             };
-            // Release: a thread that loads this sees the path.
+            // Release: a thread that loads this sees the path and its slots.
             self.only.start.store(start, Ordering::Release);
         }
     }
@@ -257,26 +280,38 @@ mod tests {
     }
 
     #[test]
+    #[expect(unsafe_code, reason = "compares with an array")]
     fn the_first_path_stays_and_is_found_by_its_kind_only() {
+        // A stack whose second word is the return address.
+        let anchor_at = |pc, words: &[usize; 2]| {
+            let sp = words.as_ptr().expose_provenance();
+            Anchor { pc, sp, fp: 0 }
+        };
         let path = |pc, leaf, is_fixed| {
             let anchor = Anchor { pc, sp: 0, fp: 0 };
             Path::intern(&anchor, 64, &[(8, leaf)], is_fixed, stack(leaf)).unwrap()
         };
         for (leaf, is_fixed) in [(7, false), (8, true)] {
             let set = WaitSet::push(None, stack(leaf)).unwrap();
+            let words = [0, leaf];
             let found = |pc| {
-                [set.fixed_path(pc), set.loose_path(pc)].map(|path| path.map(std::ptr::from_ref))
+                let anchor = anchor_at(pc, &words);
+                // SAFETY: the anchor's stack is the array.
+                let fixed = unsafe { set.takes_fixed_path(&anchor) };
+                (fixed, set.loose_path(pc).map(std::ptr::from_ref))
             };
             set.set_path(path(0x1000, 9, is_fixed));
-            assert_eq!(found(0x1000), [None; 2], "of another stack");
-            set.set_path(path(0x1000, leaf, is_fixed));
+            assert_eq!(found(0x1000), (false, None), "of another stack");
+            let first = path(0x1000, leaf, is_fixed);
+            set.set_path(first);
             set.set_path(path(0x2000, leaf, is_fixed));
-            let first = Some(std::ptr::from_ref(path(0x1000, leaf, is_fixed)));
-            let expected = match is_fixed {
-                true => [first, None],
-                false => [None, first],
-            };
-            assert_eq!((found(0x1000), found(0x2000)), (expected, [None; 2]));
+            let loose = (!is_fixed).then_some(std::ptr::from_ref(first));
+            assert_eq!(found(0x1000), (is_fixed, loose));
+            assert_eq!(found(0x2000), (false, None), "the first path stays");
+            let another = [0, leaf + 1];
+            // SAFETY: the same.
+            let fixed = unsafe { set.takes_fixed_path(&anchor_at(0x1000, &another)) };
+            assert!(!fixed, "another return address");
         }
     }
 
