@@ -20,6 +20,8 @@ use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+#[cfg(tokio_unstable)]
+use tokio::runtime::TaskMeta;
 
 /// The number of shards of the table, by id: successive tasks are in different ones.
 const SHARDS: usize = 16;
@@ -142,16 +144,18 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
 
 /// tokio is about to poll a task on this thread.
 #[inline(always)]
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(super) fn before_poll(id: u64) {
+#[cfg(tokio_unstable)]
+pub(super) fn before_poll(task: &TaskMeta<'_>) {
     if SEEN.load(Ordering::Relaxed) {
-        stamp(id);
+        stamp(task);
     }
 }
 
+// The id is read here: most programs have no foreign task.
 #[inline(never)]
-fn stamp(id: u64) {
-    let slot = threads::slot();
+#[cfg(tokio_unstable)]
+fn stamp(task: &TaskMeta<'_>) {
+    let (id, slot) = (number(task.id()), threads::slot());
     // Threads that are being torn down share one slot, so nothing may be written there.
     if slot.number() == ThreadNumber::default() {
         return;

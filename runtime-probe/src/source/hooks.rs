@@ -196,11 +196,11 @@ impl Hooks {
             match (poll, driver) {
                 (None, Driver::Ours) => builder.on_before_task_poll(move |meta| {
                     let _held = &ours;
-                    foreign::before_poll(number(meta.id()));
+                    foreign::before_poll(meta);
                 }),
                 (poll, _) => builder.on_before_task_poll(move |meta| {
                     learn_id(&ours.runtime);
-                    foreign::before_poll(number(meta.id()));
+                    foreign::before_poll(meta);
                     poll.iter().for_each(|poll| poll(meta));
                 }),
             };

@@ -49,19 +49,14 @@ impl<F> Instrumented<F> {
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
         let meta = <F as HasMeta>::META;
-        let labels = || match spawn {
-            Some(_) => labels::current(),
-            None => LabelSet::NONE,
-        };
         let record = match super::is_plainly_on() {
-            true => RecordOwner::new(kind, id, spawn, Some(meta), clock::ticks, labels),
+            true => RecordOwner::new(kind, id, spawn, Some(meta), clock::ticks, || LabelSet::NONE),
             // In pieces, so that the spawn is in no memory.
             false => new_record(
                 (kind, id, meta),
                 spawn.map(|spawn| spawn.location),
                 spawn.map_or(0, |spawn| spawn.pc),
                 spawn.map_or(0, |spawn| spawn.parent),
-                labels(),
             ),
         };
         if kind == Kind::Local
@@ -251,7 +246,6 @@ fn new_record(
     location: Option<&'static Location<'static>>,
     pc: usize,
     parent: u64,
-    labels: LabelSet,
 ) -> Option<RecordOwner> {
     let spawn = location.map(|location| Spawn {
         location,
@@ -259,8 +253,12 @@ fn new_record(
         parent,
     });
     let now = clock::ticks();
-    let record = super::start_here()
-        .then(|| RecordOwner::new(kind, id, spawn, Some(meta), || now, || labels));
+    let labels = || match spawn {
+        Some(_) => labels::current(),
+        None => LabelSet::NONE,
+    };
+    let record =
+        super::start_here().then(|| RecordOwner::new(kind, id, spawn, Some(meta), || now, labels));
     let record = record.flatten()?;
     trace::spawn(&record, now);
     Some(record)

@@ -5,7 +5,7 @@
 //! spawned task inherits the labels of its spawner, in its record; they are in force if its poll sets no others.
 //! Between two polls, the record has the set of the task's last registration.
 //!
-//! Without any label in the process, a spawn costs a load more, and a poll nothing.
+//! Without any label in the process, a spawn and a poll cost nothing more.
 
 use super::{trace, waker};
 use crate::labels::LabelSet;
@@ -142,7 +142,11 @@ fn merged<'l>(more: impl IntoIterator<Item = (&'l str, &'l str)>) -> LabelSet {
     if !super::start_here() {
         return LabelSet::NONE;
     }
-    ANY.store(true, Ordering::Relaxed);
+    // Acquire and Release: after this, spawns on this thread ask for labels, whichever thread was first.
+    if !ANY.load(Ordering::Acquire) {
+        super::look_closer_for_good();
+        ANY.store(true, Ordering::Release);
+    }
     current().with(more)
 }
 

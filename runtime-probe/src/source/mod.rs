@@ -66,16 +66,15 @@ use crate::environment;
 use crate::registry::task::Spawn;
 use crate::stack::wait_set::WaitSet;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 const UNKNOWN: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
-/// On, but a spawn has to check more: some threads are left out, or a trace records spawns.
-const PARTLY: u8 = 3;
-
-/// Whether some threads are left out. Never reset.
-static SOME_ARE_LEFT_OUT: AtomicBool = AtomicBool::new(false);
+/// On, but a spawn has to check more: a trace records spawns.
+const CLOSER: u8 = 3;
+/// The same for good: some threads are left out, or labels were set. Traces do not change it.
+const CLOSER_FOR_GOOD: u8 = 4;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -83,7 +82,7 @@ static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 #[inline(always)]
 pub(crate) fn start() -> bool {
     match SWITCH.load(Ordering::Acquire) {
-        ON | PARTLY => true,
+        ON | CLOSER | CLOSER_FOR_GOOD => true,
         OFF => false,
         _ => start_first(),
     }
@@ -97,7 +96,10 @@ pub(crate) fn is_plainly_on() -> bool {
 
 /// Whether the probe is on. `false` before it was started.
 pub(crate) fn is_on() -> bool {
-    matches!(SWITCH.load(Ordering::Acquire), ON | PARTLY)
+    matches!(
+        SWITCH.load(Ordering::Acquire),
+        ON | CLOSER | CLOSER_FOR_GOOD
+    )
 }
 
 /// Starts the probe as [`start`] does, for a spawn on this thread: `false` also on a thread that is left out
@@ -107,34 +109,37 @@ pub(crate) fn start_here() -> bool {
     match SWITCH.load(Ordering::Acquire) {
         ON => true,
         OFF => false,
-        _ => start_partly(),
+        _ => start_closely(),
     }
 }
 
 #[cold]
-fn start_partly() -> bool {
+fn start_closely() -> bool {
     start() && !untracked::is_here()
 }
 
-/// Some threads are left out from now on.
-fn leave_some_out() {
-    SOME_ARE_LEFT_OUT.store(true, Ordering::Release);
-    look_closer();
+/// Makes all spawns from now on check whether there is more to record.
+fn look_closer_for_good() {
+    if start() {
+        SWITCH.store(CLOSER_FOR_GOOD, Ordering::Release);
+    }
 }
 
-/// Makes spawns check whether there is more to record.
+/// The same for a trace, until [`look_no_closer`].
 pub(crate) fn look_closer() {
     if start() {
-        SWITCH.store(PARTLY, Ordering::Release);
+        change(ON, CLOSER);
     }
 }
 
 /// Ends this for a trace.
 pub(crate) fn look_no_closer() {
-    let _ = SWITCH.compare_exchange(PARTLY, ON, Ordering::AcqRel, Ordering::Acquire);
-    if SOME_ARE_LEFT_OUT.load(Ordering::Acquire) {
-        look_closer();
-    }
+    change(CLOSER, ON);
+}
+
+/// Does nothing if the switch is not `from`.
+fn change(from: u8, to: u8) {
+    let _ = SWITCH.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
 }
 
 #[cold]
@@ -160,7 +165,7 @@ fn start_first() -> bool {
     }
     // Another thread may have been faster, and may have changed the switch since.
     let now = if off { OFF } else { ON };
-    let _ = SWITCH.compare_exchange(UNKNOWN, now, Ordering::AcqRel, Ordering::Acquire);
+    change(UNKNOWN, now);
     !off
 }
 
