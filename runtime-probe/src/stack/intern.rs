@@ -9,23 +9,27 @@
 
 use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
 
-/// The table. Its `B` buckets are inline, so a static table needs no allocation.
-pub(crate) struct Intern<T: 'static, const B: usize> {
-    buckets: [AtomicPtr<Node<T>>; B],
+/// The alignment of a value that hot paths read: it begins a cache line.
+#[repr(align(64))]
+pub(crate) struct CacheLine;
+
+/// The table. Its `B` buckets are inline, so a static table needs no allocation. The values are aligned as `A`.
+pub(crate) struct Intern<T: 'static, const B: usize, A: 'static = ()> {
+    buckets: [AtomicPtr<Node<T, A>>; B],
     len: AtomicUsize,
     most: usize,
 }
 
-/// The value begins a cache line.
-#[repr(C, align(64))]
-struct Node<T: 'static> {
+#[repr(C)]
+struct Node<T: 'static, A: 'static> {
     value: T,
     hash: u64,
     /// Older values of the bucket. Written before the node is published and never after.
-    next: *mut Node<T>,
+    next: *mut Node<T, A>,
+    align: [A; 0],
 }
 
-impl<T: Sync + Send, const B: usize> Intern<T, B> {
+impl<T: Sync + Send, const B: usize, A> Intern<T, B, A> {
     /// A table of at most `most` values (a few more if threads race at the bound).
     #[cfg(not(probe_loom))]
     pub(crate) const fn new(most: usize) -> Self {
@@ -62,7 +66,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         let heads = self.buckets.iter();
         heads.flat_map(|bucket| {
             // SAFETY: null or a published node; those are never freed nor written.
-            let node = |at: *mut Node<T>| unsafe { at.cast_const().as_ref::<'static>() };
+            let node = |at: *mut Node<T, A>| unsafe { at.cast_const().as_ref::<'static>() };
             let first = node(bucket.load(Ordering::Acquire));
             std::iter::successors(first, move |at| node(at.next)).map(|at| &at.value)
         })
@@ -92,8 +96,8 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
     #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
     fn insert(
         &self,
-        bucket: &AtomicPtr<Node<T>>,
-        mut head: *mut Node<T>,
+        bucket: &AtomicPtr<Node<T, A>>,
+        mut head: *mut Node<T, A>,
         hash: u64,
         same: impl Fn(&T) -> bool,
         make: impl FnOnce() -> T,
@@ -105,6 +109,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
             hash,
             next: head,
             value: make(),
+            align: [],
         }));
         loop {
             // Release: publishes the node's fields. Acquire on failure: the newer nodes are read next.
@@ -132,9 +137,9 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
 /// Searches from `from` up to, not including, `until`.
 #[inline(always)]
 #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
-fn find<T>(
-    from: *mut Node<T>,
-    until: *mut Node<T>,
+fn find<T, A>(
+    from: *mut Node<T, A>,
+    until: *mut Node<T, A>,
     hash: u64,
     same: &impl Fn(&T) -> bool,
 ) -> Option<&'static T> {
@@ -142,7 +147,7 @@ fn find<T>(
     while at != until {
         // SAFETY: `at` is not null, because a chain ends in null, and `until`, at which the walk stops, is null or an
         // earlier head of the same chain. Published nodes are never freed nor written.
-        let node: &'static Node<T> = unsafe { &*at };
+        let node: &'static Node<T, A> = unsafe { &*at };
         if node.hash == hash && same(&node.value) {
             return Some(&node.value);
         }
@@ -162,13 +167,13 @@ pub(crate) fn mix(hash: u64, word: u64) -> u64 {
     reason = "the raw pointers inside stand for shared references"
 )]
 // SAFETY: nodes are reached through atomics, are immutable once published, and hold `T: Send + Sync` values.
-unsafe impl<T: Send + Sync, const B: usize> Sync for Intern<T, B> {}
+unsafe impl<T: Send + Sync, const B: usize, A> Sync for Intern<T, B, A> {}
 #[expect(
     unsafe_code,
     reason = "the raw pointers inside stand for shared references"
 )]
 // SAFETY: as for Sync.
-unsafe impl<T: Send + Sync, const B: usize> Send for Intern<T, B> {}
+unsafe impl<T: Send + Sync, const B: usize, A> Send for Intern<T, B, A> {}
 
 #[cfg(all(test, not(probe_loom)))]
 mod tests {

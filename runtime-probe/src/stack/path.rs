@@ -51,20 +51,24 @@ impl Slots {
     /// At least one slot. They are never freed: [`PATHS`] keeps what it takes, and takes all but those of threads that made the
     /// same path at the same time.
     fn new(slots: &[(u32, usize)]) -> Self {
-        let four = |next, four: &[(u32, usize)]| {
+        let four = |four: &[(u32, usize)]| {
             let at = |at: usize| *four.get(at).unwrap_or(&slots[0]);
             Slots {
                 pcs: std::array::from_fn(|slot| at(slot).1),
                 offsets: std::array::from_fn(|slot| at(slot).0),
-                next,
+                next: None,
             }
         };
         let (first, further) = slots.split_at(slots.len().min(4));
-        let next = further.chunks(4).rev().fold(None, |next, slots| {
-            let line: &'static Line = Box::leak(Box::new(Line(four(next, slots))));
-            Some(&line.0)
-        });
-        four(next, first)
+        let lines: Box<[Line]> = further.chunks(4).map(|slots| Line(four(slots))).collect();
+        let mut first = four(first);
+        let mut lines = Box::leak(lines);
+        while let Some((last, before)) = lines.split_last_mut() {
+            last.0.next = first.next;
+            first.next = Some(&last.0);
+            lines = before;
+        }
+        first
     }
 
     /// Whether they begin with these.

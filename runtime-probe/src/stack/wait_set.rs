@@ -1,7 +1,7 @@
 //! The set of stacks of one poll.
 
 use super::anchor::Anchor;
-use super::intern::{Intern, mix};
+use super::intern::{CacheLine, Intern, mix};
 use super::path::{Path, Slots};
 use super::raw::{self, End, HasMeta, RawStack};
 use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ pub(crate) const MOST_WAITS: u16 = 32;
 /// Where no path begins: no instruction has this address, nor its complement.
 const NOWHERE: usize = 1;
 
-static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
+static SETS: Intern<WaitSet, { 1 << 13 }, CacheLine> = Intern::new(MOST_SETS);
 static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
 
 /// (distinct stacks, distinct sets, captures lost to full tables)
