@@ -47,7 +47,7 @@ pub fn run(field: &Field, options: &Options) -> Result<Vec<Row>, Error> {
         ),
     ];
     for console in [Some(native), named(RIVAL)].into_iter().flatten() {
-        runners.push(runner(console, ", nobody", None, Some("bare")));
+        runners.push(runner(console, ", no client", None, Some("bare")));
         let attached = Some((CLIENT, path(&client)?));
         runners.push(runner(console, ", attached", attached, Some("bare")));
     }
