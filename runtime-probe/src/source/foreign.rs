@@ -12,7 +12,7 @@ use crate::primitive::{self, Ordering};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordOwner;
 use crate::registry::task::{Kind, Record, Spawn};
-use crate::registry::threads::{self, ThreadNumber};
+use crate::registry::threads;
 use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -157,7 +157,7 @@ pub(super) fn before_poll(task: &TaskMeta<'_>) {
 fn stamp(task: &TaskMeta<'_>) {
     let (id, slot) = (number(task.id()), threads::slot());
     // Threads that are being torn down share one slot, so nothing may be written there.
-    if slot.number() == ThreadNumber::default() {
+    if slot.number() == threads::ThreadNumber::default() {
         return;
     }
     if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
