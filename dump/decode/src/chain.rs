@@ -5,15 +5,21 @@ use super::held;
 use super::kept::{KeptPart, awaits, push_given};
 use super::memory::Reader;
 use super::model::{Chain, Detail, Kept};
-use super::plan::{Part, Phase, Plan};
+use super::plan::{CoroutineState, Part, Phase, Plan};
+use super::routes::{Act, Route, Trail};
 use super::{Budget, Decoder};
 use crate::debug::index::Die;
+use crate::debug::types::POINTER;
+use std::rc::Rc;
 
 const TOO_MANY: &str = "futures beyond the bound are left out";
 const UNREADABLE: &str = "the memory of the next future cannot be read";
 const UNKNOWN: &str = "the type of the next future is not in the debug information";
 
 const DOUBTFUL: &str = "the details of its wait are unreadable";
+
+/// The frames that a new chain has room for.
+const USUAL_FRAMES: usize = 16;
 
 /// The rest of the budget of one task, and the permits found so far.
 struct Walk<'r, 'm> {
@@ -22,6 +28,16 @@ struct Walk<'r, 'm> {
     nodes: u32,
     budget: Budget,
     kept: Vec<Kept>,
+    /// The record of the walk, while it is one from future to future.
+    trail: Option<Trail>,
+}
+
+impl Walk<'_, '_> {
+    fn record(&mut self, add: impl FnOnce(&mut Trail)) {
+        if let Some(trail) = &mut self.trail {
+            add(trail);
+        }
+    }
 }
 
 impl Decoder<'_, '_, '_> {
@@ -41,10 +57,11 @@ impl Decoder<'_, '_, '_> {
             nodes: budget.nodes,
             budget,
             kept: Vec::new(),
+            trail: None,
         };
         let ends = self.ends_of(future);
         self.read_ends(&ends, at, reader, chain);
-        if !self.walk(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
+        if !self.walk_from(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
             chain.cut = Some("its future has returned");
         }
         walk.kept.retain(|kept| !awaits(chain, kept.future));
@@ -58,6 +75,128 @@ impl Decoder<'_, '_, '_> {
         ends.read(at, reader, details, &mut self.beside, is_certain);
     }
 
+    /// Like `walk` for a new chain: by a known route, or with a record of the route.
+    fn walk_from(
+        &mut self,
+        walk: &mut Walk<'_, '_>,
+        part: Part,
+        chain: &mut Chain,
+        depth: u32,
+    ) -> bool {
+        // A route has the details of a future that is certainly there.
+        if self.is_guessing {
+            return self.walk(walk, part, chain, depth);
+        }
+        let outer = walk.trail.take();
+        let found = match self.routes.find(part, walk.reader) {
+            Some(route) => {
+                self.walk_by(&route, walk, chain, depth) || self.walk(walk, part, chain, depth)
+            }
+            None => {
+                walk.trail = Some(Trail::new(part.0, depth));
+                let found = self.walk(walk, part, chain, depth);
+                if let Some(trail) = walk.trail.take().filter(|_| chain.cut.is_none()) {
+                    self.keep_route(part.1, trail, &chain.frames);
+                }
+                found
+            }
+        };
+        walk.trail = outer;
+        found
+    }
+
+    /// Walks by the route that was found last. Returns false, and leaves the chain as it was, if the budget is too small or if
+    /// futures that the route was recorded with are not there.
+    fn walk_by(
+        &mut self,
+        route: &Route,
+        walk: &mut Walk<'_, '_>,
+        chain: &mut Chain,
+        depth: u32,
+    ) -> bool {
+        if route.nodes >= walk.nodes || depth + route.nodes >= walk.budget.depth {
+            return false;
+        }
+        let (nodes, kept, details) = (walk.nodes, walk.kept.len(), chain.details.len());
+        walk.nodes -= route.nodes;
+        chain.frames.extend_from_slice(&route.frames);
+        let bases = self.routes.take_bases();
+        let is_whole = route.acts.iter().all(|(place, act)| {
+            let at = place.address(&bases);
+            match act {
+                Act::State(state) => self.read_state(state, at, walk.reader, chain),
+                Act::Structure(plan, die) => self.read_structure(plan, (at, *die), walk, chain),
+                Act::Ends(ends) => self.read_ends(ends, at, walk.reader, chain),
+                Act::Kept(state, number, inner) => {
+                    let kept = &state.kept[*number];
+                    self.walk_kept(walk, at, kept, &state.frames, chain, depth + inner);
+                }
+                Act::Walk(die, inner) => {
+                    return self.walk(walk, (at, *die), chain, depth + inner);
+                }
+            }
+            true
+        });
+        self.routes.return_bases(bases);
+        if !is_whole {
+            chain.details.truncate(details);
+            chain.frames.clear();
+            chain.branches.clear();
+            chain.cut = None;
+            walk.kept.truncate(kept);
+            walk.nodes = nodes;
+        }
+        is_whole
+    }
+
+    fn read_state(
+        &mut self,
+        state: &CoroutineState,
+        at: u64,
+        reader: &Reader<'_>,
+        chain: &mut Chain,
+    ) {
+        if state.phase == Phase::NotPolled {
+            chain.details.push(Detail::NotPolled);
+        }
+        state.held.read(at, reader, &mut chain.details);
+        self.read_ends(&state.ends, at, reader, chain);
+    }
+
+    fn read_structure(
+        &mut self,
+        plan: &Plan,
+        (at, die): Part,
+        walk: &Walk<'_, '_>,
+        chain: &mut Chain,
+    ) {
+        let Plan::Structure {
+            descriptor,
+            row,
+            polls_more,
+            ..
+        } = plan
+        else {
+            return;
+        };
+        if *polls_more {
+            chain.details.push(Detail::PollsMore);
+        }
+        if let Some(way) = descriptor {
+            let descriptor = held::descriptor_at(way, at, walk.reader);
+            chain.details.extend(descriptor);
+        }
+        if let Some(row) = row {
+            let detail = row
+                .detail
+                .and_then(|detail| detail(self, walk.reader, walk.bias, (at, die)));
+            if row.is_leaf && row.detail.is_some() && detail.is_none() {
+                chain.cut = Some(DOUBTFUL);
+            }
+            chain.details.extend(detail);
+        }
+    }
+
     /// Appends the futures at `part` to the chain. Returns false if no future is there, or if the future has returned.
     fn walk(&mut self, walk: &mut Walk<'_, '_>, part: Part, chain: &mut Chain, depth: u32) -> bool {
         let (at, die) = part;
@@ -65,42 +204,65 @@ impl Decoder<'_, '_, '_> {
             chain.cut = Some(TOO_MANY);
             return true;
         }
+        let plan = self.plan(die);
+        let trail = match &mut walk.trail {
+            Some(trail) if plan.is_way() => {
+                trail.add_node();
+                None
+            }
+            Some(trail) => {
+                trail.add_walk(at, Act::Walk(die, trail.depth(depth)), chain.frames.len());
+                walk.trail.take()
+            }
+            None => None,
+        };
         walk.nodes -= 1;
-        match &*self.plan(die) {
+        let found = self.walk_plan(walk, &plan, part, chain, depth);
+        walk.trail = trail.or(walk.trail.take()).filter(|_| found);
+        found
+    }
+
+    fn walk_plan(
+        &mut self,
+        walk: &mut Walk<'_, '_>,
+        plan: &Rc<Plan>,
+        (at, die): Part,
+        chain: &mut Chain,
+        depth: u32,
+    ) -> bool {
+        match &**plan {
             Plan::Coroutine { place, states } => {
                 let Some(number) = variant(walk, at, *place) else {
                     chain.cut = Some(UNREADABLE);
                     return true;
                 };
-                let exact = states.iter().find(|state| state.value == number);
-                let state = exact.or_else(|| states.iter().find(|state| state.value.is_none()));
-                let Some(state) = state else {
+                let Some(state) = active(states, number, |state| state.value) else {
                     chain.cut = Some(UNREADABLE);
                     return true;
                 };
-                match state.phase {
-                    Phase::Over => false,
-                    Phase::NotPolled => {
-                        chain.frames.extend(&state.frames);
-                        chain.details.push(Detail::NotPolled);
-                        self.read_ends(&state.ends, at, walk.reader, chain);
-                        true
-                    }
-                    Phase::Suspended => {
-                        chain.frames.extend(&state.frames);
-                        state.held.read(at, walk.reader, &mut chain.details);
-                        self.read_ends(&state.ends, at, walk.reader, chain);
-                        self.walk_parts(walk, at, &state.parts, chain, depth);
-                        for kept in &state.kept {
-                            self.walk_kept(walk, at, kept, &state.frames, chain, depth);
-                        }
-                        true
-                    }
+                if state.phase == Phase::Over {
+                    return false;
                 }
+                push_frames(chain, &state.frames);
+                if state.has_details() {
+                    walk.record(|trail| trail.add_act(at, Act::State(state.clone())));
+                    self.read_state(state, at, walk.reader, chain);
+                }
+                let base = walk.trail.as_ref().map(Trail::base);
+                self.walk_parts(walk, at, &state.parts, chain, depth);
+                for (number, kept) in state.kept.iter().enumerate() {
+                    self.walk_kept(walk, at, kept, &state.frames, chain, depth);
+                    walk.record(|trail| {
+                        trail.return_to(base);
+                        trail.add_act(at, Act::Kept(state.clone(), number, trail.depth(depth)));
+                    });
+                }
+                true
             }
             Plan::Dynamic { pointer, vtable } => {
-                let pointer = walk.reader.word(at.wrapping_add(*pointer));
-                let vtable = walk.reader.word(at.wrapping_add(*vtable));
+                let places = (at.wrapping_add(*pointer), at.wrapping_add(*vtable));
+                let pointer = walk.reader.word(places.0);
+                let vtable = walk.reader.word(places.1);
                 let (Some(pointer), Some(vtable)) = (pointer, vtable) else {
                     chain.cut = Some(UNREADABLE);
                     return true;
@@ -108,7 +270,14 @@ impl Decoder<'_, '_, '_> {
                 match self.dynamic_type(vtable.wrapping_sub(walk.bias)) {
                     Some(die) => {
                         let ends = self.ends_of(die);
-                        self.read_ends(&ends, pointer, walk.reader, chain);
+                        walk.record(|trail| {
+                            trail.add_number(places.1, POINTER, vtable.into());
+                            trail.add_pointer(places.0, pointer);
+                        });
+                        if !ends.is_empty() {
+                            walk.record(|trail| trail.add_act(pointer, Act::Ends(ends.clone())));
+                            self.read_ends(&ends, pointer, walk.reader, chain);
+                        }
                         self.walk(walk, (pointer, die), chain, depth + 1)
                     }
                     None => {
@@ -118,7 +287,10 @@ impl Decoder<'_, '_, '_> {
                 }
             }
             Plan::Pointer(of) => match walk.reader.word(at) {
-                Some(pointer) => self.walk(walk, (pointer, *of), chain, depth + 1),
+                Some(pointer) => {
+                    walk.record(|trail| trail.add_pointer(at, pointer));
+                    self.walk(walk, (pointer, *of), chain, depth + 1)
+                }
                 None => {
                     chain.cut = Some(UNREADABLE);
                     true
@@ -137,39 +309,15 @@ impl Decoder<'_, '_, '_> {
                     chain.cut = Some(UNREADABLE);
                     return true;
                 };
-                let exact = variants
-                    .iter()
-                    .find(|(value, _)| value.is_some() && *value == number);
-                let active = exact.or_else(|| variants.iter().find(|(value, _)| value.is_none()));
+                let active = active(variants, number, |(value, _)| *value);
                 let parts = active.map_or(&[][..], |(_, parts)| parts);
                 !parts.is_empty() && self.walk_parts(walk, at, parts, chain, depth)
             }
-            Plan::Structure {
-                descriptor,
-                frame,
-                row,
-                parts,
-                polls_more,
-            } => {
+            Plan::Structure { frame, parts, .. } => {
                 let before = chain.frames.len();
-                chain.frames.extend(frame);
-                if *polls_more {
-                    chain.details.push(Detail::PollsMore);
-                }
-                if let Some(way) = descriptor {
-                    chain
-                        .details
-                        .extend(held::descriptor_at(way, at, walk.reader));
-                }
-                if let Some(row) = row {
-                    let detail = row
-                        .detail
-                        .and_then(|detail| detail(self, walk.reader, walk.bias, (at, die)));
-                    if row.is_leaf && row.detail.is_some() && detail.is_none() {
-                        chain.cut = Some(DOUBTFUL);
-                    }
-                    chain.details.extend(detail);
-                }
+                push_frames(chain, frame.as_slice());
+                walk.record(|trail| trail.add_act(at, Act::Structure(plan.clone(), die)));
+                self.read_structure(plan, (at, die), walk, chain);
                 let found = parts.is_empty() || self.walk_parts(walk, at, parts, chain, depth);
                 if !found {
                     // Wrappers such as `Fuse` are empty after their future has returned. A connection without a request
@@ -209,11 +357,12 @@ impl Decoder<'_, '_, '_> {
             }
             Plan::Shared {
                 frame,
-                pointer,
+                pointer: pointer_at,
                 future,
-            } => match walk.reader.word(at.wrapping_add(*pointer)) {
+            } => match walk.reader.word(at.wrapping_add(*pointer_at)) {
                 Some(0) => false,
                 Some(pointer) => {
+                    walk.record(|trail| trail.add_pointer(at.wrapping_add(*pointer_at), pointer));
                     chain.frames.push(*frame);
                     let part = (pointer.wrapping_add(future.0), future.1);
                     self.walk(walk, part, chain, depth + 1)
@@ -260,7 +409,10 @@ impl Decoder<'_, '_, '_> {
         }
         let (offset, die) = kept.part;
         let mut beside = Chain::default();
-        if !self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1) {
+        let trail = walk.trail.take();
+        let found = self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1);
+        walk.trail = trail;
+        if !found {
             return;
         }
         if kept.may_acquire {
@@ -289,7 +441,7 @@ impl Decoder<'_, '_, '_> {
         for (offset, die) in parts {
             let mut branch = Chain::default();
             let part = (at.wrapping_add(*offset), *die);
-            if self.walk(walk, part, &mut branch, depth + 1) {
+            if self.walk_from(walk, part, &mut branch, depth + 1) {
                 found.push(branch);
             }
             if walk.nodes == 0 {
@@ -314,10 +466,33 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// The number of the active variant. `Some(None)` if there is only one variant.
-fn variant(walk: &Walk<'_, '_>, at: u64, place: Option<(u64, u64)>) -> Option<Option<u128>> {
-    match place {
-        None => Some(None),
-        Some((offset, size)) => walk.reader.number(at.wrapping_add(offset), size).map(Some),
+fn push_frames(chain: &mut Chain, frames: &[u32]) {
+    if chain.frames.is_empty() {
+        chain.frames.reserve(USUAL_FRAMES);
     }
+    chain.frames.extend_from_slice(frames);
+}
+
+/// The variant with this number, or the variant of all other numbers.
+fn active<V>(
+    variants: &[V],
+    number: Option<u128>,
+    value: impl Fn(&V) -> Option<u128>,
+) -> Option<&V> {
+    // The variants of most types have their numbers from 0 on.
+    let nth = number.and_then(|number| variants.get(usize::try_from(number).ok()?));
+    nth.filter(|variant| value(variant) == number)
+        .or_else(|| variants.iter().find(|variant| value(variant) == number))
+        .or_else(|| variants.iter().find(|variant| value(variant).is_none()))
+}
+
+/// The number of the active variant. `Some(None)` if there is only one variant.
+fn variant(walk: &mut Walk<'_, '_>, at: u64, place: Option<(u64, u64)>) -> Option<Option<u128>> {
+    let Some((offset, size)) = place else {
+        return Some(None);
+    };
+    let at = at.wrapping_add(offset);
+    let number = walk.reader.number(at, size)?;
+    walk.record(|trail| trail.add_number(at, size, number));
+    Some(Some(number))
 }

@@ -269,7 +269,7 @@ pub(crate) struct Beside {
 }
 
 /// The ends in a state of an async body.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ends {
     parts: Rc<Found>,
     /// Whether the body is a function of tokio that waits at these ends.
@@ -277,6 +277,11 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
+    /// Whether nothing is read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.parts.tokens.is_empty()
+    }
+
     /// Reads the ends, the messages of receivers, and collections. An end that also a reference leads to is added once.
     pub(crate) fn read(
         &self,

@@ -9,6 +9,7 @@ use crate::memory::{Memory, Reader};
 use crate::model::{Dump, Frame, Stored};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::plan::Plan;
+use crate::routes::Routes;
 use crate::seeds;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -95,6 +96,8 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) types: &'t Types<'i, 'd>,
     pub(crate) own_crates: HashSet<String>,
     pub(crate) plans: NumberMap<Die, Rc<Plan>>,
+    /// The routes of walks, for one process.
+    pub(crate) routes: Routes,
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) ends: NumberMap<Die, Rc<Found>>,
@@ -129,6 +132,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             types,
             own_crates: types.index.own_crates(),
             plans: NumberMap::default(),
+            routes: Routes::default(),
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
             ends: NumberMap::default(),
@@ -151,6 +155,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
     /// Decodes all tasks of all runtimes. Only `Look::Decode` returns tasks.
     pub fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
         self.vtables.clear();
+        self.routes = Routes::default();
         self.beside = Beside::default();
         let reader = Reader::new(process.memory, budget.bytes);
         let mut dump = Dump::default();

@@ -23,6 +23,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.locks.is_empty() && self.descriptor.is_none()
+    }
+
     /// Reads the parts, and adds them as details.
     pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
         let lock = |(pointer, behind): &(u64, u64)| {

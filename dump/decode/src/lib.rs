@@ -16,6 +16,7 @@
 //! * `roots`: futures that threads are blocked on;
 //! * `plan`: the parts of a type to follow, compiled once;
 //! * `chain`: from a task's future down to its leaf;
+//! * `routes`: what a walk has read, for the next one of its type;
 //! * `way`: to a place in memory, through pointers;
 //! * `held`: guards and descriptors in an async body;
 //! * `channels`: ends of channels in an async body;
@@ -50,9 +51,12 @@ pub mod mapped;
 mod memory;
 pub mod model;
 pub mod numbers;
+#[cfg(all(test, target_os = "linux"))]
+mod own;
 mod plan;
 mod pool;
 mod roots;
+mod routes;
 mod runtimes;
 pub mod seeds;
 pub mod stacks;

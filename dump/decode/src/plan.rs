@@ -22,7 +22,7 @@ pub(crate) enum Plan {
     /// An async body.
     Coroutine {
         place: Option<(u64, u64)>,
-        states: Vec<CoroutineState>,
+        states: Vec<Rc<CoroutineState>>,
     },
     /// A pointer to a trait object.
     Dynamic {
@@ -87,6 +87,26 @@ pub(crate) enum Phase {
     NotPolled,
     Over,
     Suspended,
+}
+
+impl Plan {
+    /// Whether the future leads to one other future, or to none.
+    pub(crate) fn is_way(&self) -> bool {
+        match self {
+            Plan::Variants { variants, .. } => variants.iter().all(|(_, parts)| parts.len() <= 1),
+            Plan::Structure { parts, .. } => parts.len() <= 1,
+            Plan::Row { .. } | Plan::Unordered { .. } => false,
+            Plan::Coroutine { .. } | Plan::Dynamic { .. } | Plan::Pointer(_) => true,
+            Plan::Shared { .. } => true,
+        }
+    }
+}
+
+impl CoroutineState {
+    /// Whether there is more to read than where the futures are.
+    pub(crate) fn has_details(&self) -> bool {
+        self.phase == Phase::NotPolled || !self.held.is_empty() || !self.ends.is_empty()
+    }
 }
 
 impl Decoder<'_, '_, '_> {
@@ -303,7 +323,7 @@ impl Decoder<'_, '_, '_> {
                     Phase::Over => Ends::default(),
                 };
                 let kept = self.kept(offset, &locals);
-                CoroutineState {
+                Rc::new(CoroutineState {
                     held,
                     ends,
                     kept,
@@ -311,7 +331,7 @@ impl Decoder<'_, '_, '_> {
                     phase,
                     frames,
                     parts: parts.into_iter().collect(),
-                }
+                })
             })
             .collect();
         Plan::Coroutine {

@@ -196,25 +196,12 @@ fn is_sound(chain: &Chain) -> bool {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::debug::index::{Index, Sections};
-    use crate::debug::types::{Enum, Shape, Types};
-    use crate::mapped::Mapped;
-    use crate::{Look, Memory, RootFrame};
-    use std::fs::File;
+    use crate::debug::types::{Enum, Shape};
+    use crate::own::{Own, bounds_of, future_of, poll, with_types};
+    use crate::{Look, RootFrame};
     use std::future::pending;
-    use std::os::unix::fs::FileExt;
-    use std::pin::{Pin, pin};
-    use std::task::{Context, Waker};
+    use std::pin::pin;
     use tokio::sync::mpsc::{self, Sender};
-
-    /// The memory of the test itself.
-    struct Own(File);
-
-    impl Memory for Own {
-        fn read(&self, address: u64, into: &mut [u8]) -> bool {
-            self.0.read_exact_at(into, address).is_ok()
-        }
-    }
 
     async fn waits_with_senders(number: usize) {
         let senders: Vec<Sender<u8>> = (0..number).map(|_| mpsc::channel(1).0).collect();
@@ -222,18 +209,12 @@ mod tests {
         drop(senders);
     }
 
-    /// A place where a future may be: its words, and its address.
-    fn at<T: ?Sized>(place: &T) -> (u64, u64) {
-        let low = std::ptr::from_ref(place).cast::<u8>().addr() as u64;
-        (low, low + size_of_val(place) as u64)
-    }
-
-    /// The root on a stack of these places, the lowest one first, and the number of ends in its collections.
-    fn root_among(
+    /// The numbers of collections and of ends in them of the root on a stack of these places, the lowest one first.
+    fn collections_among(
         decoder: &mut Decoder<'_, '_, '_>,
         future: Die,
         places: &[(u64, u64)],
-    ) -> (Task, usize) {
+    ) -> (usize, usize) {
         // The innermost frame comes first, and the outermost one is searched first.
         let roots = places.iter().rev().map(|(low, high)| RootFrame {
             futures: vec![future],
@@ -245,9 +226,8 @@ mod tests {
             pointer: 0,
             roots: roots.collect(),
         };
-        let own = Own(File::open("/proc/self/mem").unwrap());
         let process = Process {
-            memory: &own,
+            memory: &Own::open(),
             bias: 0,
             thread_locals: 0,
             threads: &[thread],
@@ -255,58 +235,47 @@ mod tests {
             is_traced: false,
         };
         let mut dump = decoder.decode(&process, Budget::default(), Look::Decode);
-        (dump.tasks.pop().unwrap(), dump.stored.collected.len())
+        let Body::Chain(chain) = dump.tasks.pop().unwrap().body else {
+            panic!("the root is not found");
+        };
+        let is_collection = |detail: &&Detail| matches!(detail, Detail::Collection(_));
+        let collections = chain.details.iter().filter(is_collection);
+        (collections.count(), dump.stored.collected.len())
     }
 
     #[test]
-    fn the_ends_of_a_root_are_read_where_its_collections_are() {
-        let path = std::env::current_exe().unwrap();
-        let file = Mapped::open(&path).unwrap();
-        let sections = Sections::read((&file, &path), None).unwrap();
-        let index = Index::build_without_tokio(&sections, &path, usize::MAX).unwrap();
-        let types = Types::new(&index);
-        let mut bodies = index.named(|name| name.starts_with(b"{async_fn_env#"));
-        let is_root = |die: &Die| types.get(*die).path.contains("::waits_with_senders::");
-        let future = bodies.find(is_root).unwrap();
-
-        let poll = |root: Pin<&mut dyn Future<Output = ()>>| {
-            let mut context = Context::from_waker(Waker::noop());
-            assert!(root.poll(&mut context).is_pending());
-        };
-        let (mut two, mut other_two) = (pin!(waits_with_senders(2)), pin!(waits_with_senders(2)));
-        poll(two.as_mut());
-        poll(other_two.as_mut());
-        // Words that look like the future by the byte of its state.
-        let of = types.get(future);
-        let Shape::Enum(Enum {
-            discriminant: Some((place, 1)),
-            variants,
-        }) = &of.shape
-        else {
-            panic!("{of:?}");
-        };
-        let suspended = variants
-            .iter()
-            .find(|variant| types.get(variant.member.of).name == "Suspend0");
-        let number = suspended.and_then(|variant| variant.value).unwrap() as u64;
-        let mut words = vec![0_u64; of.size as usize / 8];
-        words[*place as usize / 8] = number << (8 * (place % 8));
-
-        let decoder = &mut Decoder::new(&types);
-        let (words, two, other_two) = (at(&words[..]), at(&*two), at(&*other_two));
-        let mut ends_at = |places: &[_]| {
-            let (task, ends) = root_among(decoder, future, places);
-            let Body::Chain(chain) = task.body else {
-                panic!("{:?}", task.body);
+    fn the_collections_of_a_root_are_read_at_the_place_that_has_them() {
+        with_types(|types, _| {
+            let future = future_of(types, "waits_with_senders");
+            let mut two = pin!(waits_with_senders(2));
+            let mut other_two = pin!(waits_with_senders(2));
+            poll(two.as_mut());
+            poll(other_two.as_mut());
+            // Words that look like the future by the byte of its state.
+            let of = types.get(future);
+            let Shape::Enum(Enum {
+                discriminant: Some((place, 1)),
+                variants,
+            }) = &of.shape
+            else {
+                panic!("{of:?}");
             };
-            let is_collection = |detail: &&Detail| matches!(detail, Detail::Collection(_));
-            (chain.details.iter().filter(is_collection).count(), ends)
-        };
-        assert_eq!(ends_at(&[words]), (0, 0));
-        assert_eq!(ends_at(&[two]), (1, 2));
-        assert_eq!(ends_at(&[words, two]), (1, 2));
-        assert_eq!(ends_at(&[two, words]), (1, 2));
-        // Each of the two may be the future.
-        assert_eq!(ends_at(&[two, other_two]), (0, 0));
+            let mut variants = variants.iter();
+            let waits = variants.find(|variant| types.get(variant.member.of).name == "Suspend0");
+            let number = waits.and_then(|variant| variant.value).unwrap() as u64;
+            let mut words = vec![0_u64; of.size as usize / 8];
+            words[*place as usize / 8] = number << (8 * (place % 8));
+
+            let decoder = &mut Decoder::new(types);
+            let mut ends_at = |places: &[_]| collections_among(decoder, future, places);
+            let words = bounds_of(&words[..]);
+            let (two, other_two) = (bounds_of(&*two), bounds_of(&*other_two));
+            assert_eq!(ends_at(&[words]), (0, 0));
+            assert_eq!(ends_at(&[two]), (1, 2));
+            assert_eq!(ends_at(&[words, two]), (1, 2));
+            assert_eq!(ends_at(&[two, words]), (1, 2));
+            // Each of the two may be the future.
+            assert_eq!(ends_at(&[two, other_two]), (0, 0));
+        });
     }
 }
