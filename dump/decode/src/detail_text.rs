@@ -4,7 +4,11 @@ use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use crate::waits::is_of;
 use runtime_dump::naming::reason::Reason;
+use std::fmt::{self, Display, Write};
 use std::num::NonZeroU64;
+
+/// The room for a note at first. Most notes are shorter.
+const USUAL_BYTES: usize = 96;
 
 /// The options of the notes on a chain.
 pub struct Words<'w> {
@@ -18,8 +22,8 @@ pub struct Words<'w> {
     pub tells: &'w dyn Fn(&Detail) -> bool,
 }
 
-impl std::fmt::Debug for Words<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Words")
             .field("now", &self.now)
             .finish_non_exhaustive()
@@ -55,8 +59,8 @@ impl Detail {
                     Timer::Timeout => "times out",
                 };
                 match left {
-                    0.. => format!("{verb} in {}", span(left.unsigned_abs())),
-                    _ => format!("{verb} since {}", span(left.unsigned_abs())),
+                    0.. => format!("{verb} in {}", Span(left.unsigned_abs())),
+                    _ => format!("{verb} since {}", Span(left.unsigned_abs())),
                 }
             }
             Detail::Acquires {
@@ -88,31 +92,31 @@ impl ChannelEnd {
         if !self.waits {
             return None;
         }
-        let channel = self.channel;
-        let mut text = match (self.end, self.kind) {
-            (End::Sender, Channel::Mpsc) => format!("waits for room in channel {channel:#x}"),
+        let waits_for = match (self.end, self.kind) {
+            (End::Sender, Channel::Mpsc) => "room in channel",
             (End::Sender, _) => return None,
-            (End::Receiver, Channel::Mpsc | Channel::Broadcast) => {
-                format!("waits for a message of channel {channel:#x}")
-            }
-            (End::Receiver, Channel::Oneshot) => {
-                format!("waits for the value of channel {channel:#x}")
-            }
-            (End::Receiver, Channel::Watch) => {
-                format!("waits for a change of channel {channel:#x}")
-            }
-            (End::Receiver, Channel::Notify) => format!("waits for Notify {channel:#x}"),
+            (End::Receiver, Channel::Mpsc | Channel::Broadcast) => "a message of channel",
+            (End::Receiver, Channel::Oneshot) => "the value of channel",
+            (End::Receiver, Channel::Watch) => "a change of channel",
+            (End::Receiver, Channel::Notify) => "Notify",
         };
-        match (self.end, self.room.map(NonZeroU64::get), self.senders) {
-            (End::Sender, Some(1), _) => text += ", which has room for 1 message",
-            (End::Sender, Some(room), _) => {
-                text += &format!(", which has room for {room} messages")
-            }
-            (End::Receiver, _, Some(1)) => text += ", which has 1 Sender",
-            (End::Receiver, _, Some(senders)) => text += &format!(", which has {senders} Senders"),
-            _ => {}
-        }
-        Some(text)
+        let mut text = String::with_capacity(USUAL_BYTES);
+        let written = write!(text, "waits for {waits_for} {:#x}", self.channel);
+        let written =
+            written.and_then(
+                |()| match (self.end, self.room.map(NonZeroU64::get), self.senders) {
+                    (End::Sender, Some(1), _) => text.write_str(", which has room for 1 message"),
+                    (End::Sender, Some(room), _) => {
+                        write!(text, ", which has room for {room} messages")
+                    }
+                    (End::Receiver, _, Some(1)) => text.write_str(", which has 1 Sender"),
+                    (End::Receiver, _, Some(senders)) => {
+                        write!(text, ", which has {senders} Senders")
+                    }
+                    _ => Ok(()),
+                },
+            );
+        written.is_ok().then_some(text)
     }
 }
 
@@ -175,19 +179,20 @@ fn counted(permits: u64) -> String {
     }
 }
 
-/// Formats `3.2s`, `5m3s`, `2h0m3s`.
-pub fn span(nanos: u64) -> String {
-    let tenths = nanos / 100_000_000;
-    let seconds = tenths / 10;
-    match seconds {
-        0..60 => format!("{}.{}s", seconds, tenths % 10),
-        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
-        _ => format!(
-            "{}h{}m{}s",
-            seconds / 3600,
-            seconds % 3600 / 60,
-            seconds % 60
-        ),
+/// Nanoseconds, shown as `3.2s`, `5m3s`, `2h0m3s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub u64);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0 / 100_000_000;
+        let seconds = tenths / 10;
+        let (hours, minutes) = (seconds / 3600, seconds / 60);
+        match seconds {
+            0..60 => write!(f, "{seconds}.{}s", tenths % 10),
+            60..3600 => write!(f, "{minutes}m{}s", seconds % 60),
+            _ => write!(f, "{hours}h{}m{}s", minutes % 60, seconds % 60),
+        }
     }
 }
 
@@ -206,7 +211,10 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, befor
         if !is_of_channel(detail)
             && let Some(text) = detail.text(words.now)
         {
-            let note = format!("{before}{text}");
+            let note = match before {
+                "" => text,
+                _ => format!("{before}{text}"),
+            };
             // A future and the future inside it may have the same descriptor.
             if !notes.contains(&note) {
                 notes.push(note);

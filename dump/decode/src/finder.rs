@@ -50,6 +50,7 @@ impl Decoder<'_, '_, '_> {
         budget: Budget,
     ) -> NumberMap<u64, u64> {
         let mut found = NumberMap::default();
+        found.reserve(wanted.len());
         let types = self.arcs_of_schedulers();
         for word in words.iter().filter(|word| **word != 0) {
             for (offset, of) in types.iter() {

@@ -6,10 +6,20 @@ use std::ops::Range;
 /// The number of bytes that are read at a time.
 const CHUNK: usize = 1 << 18;
 
+/// The bytes of a word.
+const WORD: u64 = 8;
+
 /// The memory of a process, of any kind.
 pub trait Memory {
     /// Fills `into` with the bytes at `address`. Returns false if they are not there; `into` may have changed then.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
+
+    /// The word at `address`. Most reads are of words.
+    fn word(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; WORD as usize];
+        self.read(address, &mut bytes)
+            .then(|| u64::from_le_bytes(bytes))
+    }
 }
 
 /// A part of memory.
@@ -70,28 +80,36 @@ impl<'m> Reader<'m> {
         self.bytes_left.get() == 0
     }
 
+    /// Uses up so many bytes. Returns false if fewer are left.
+    fn take(&self, bytes: u64) -> bool {
+        let left = self.bytes_left.get().checked_sub(bytes);
+        self.bytes_left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        match self.bytes_left.get().checked_sub(into.len() as u64) {
-            Some(left) => {
-                self.bytes_left.set(left);
-                address != 0 && self.memory.read(address, into)
-            }
-            None => {
-                self.bytes_left.set(0);
-                false
-            }
-        }
+        self.take(into.len() as u64) && address != 0 && self.memory.read(address, into)
     }
 
     /// Reads eight bytes.
     pub(crate) fn word(&self, address: u64) -> Option<u64> {
-        let mut bytes = [0; 8];
-        self.read(address, &mut bytes)
-            .then(|| u64::from_le_bytes(bytes))
+        (self.take(WORD) && address != 0).then_some(())?;
+        self.memory.word(address)
     }
 
     /// Reads a number of up to 16 bytes.
     pub(crate) fn number(&self, address: u64, size: u64) -> Option<u128> {
+        let within = address % WORD;
+        // The memory may end within the word.
+        if address != 0
+            && (1..=WORD - within).contains(&size)
+            && let Some(word) = self.memory.word(address - within)
+        {
+            let unused = 8 * (WORD - size);
+            return self
+                .take(size)
+                .then(|| (word >> (8 * within) << unused >> unused).into());
+        }
         let mut bytes = [0; 16];
         let some = bytes.get_mut(..usize::try_from(size).ok()?)?;
         self.read(address, some).then(|| u128::from_le_bytes(bytes))

@@ -5,6 +5,7 @@ use runtime_dump::naming::reason::{self, Reason};
 use runtime_dump::naming::role;
 use runtime_dump::stack::{self, Branch, BranchKind, Location, SYNTHETIC_BASE, Stack};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The stack of a chain, and its reasons.
@@ -18,36 +19,32 @@ pub struct ChainStack {
     pub branches: Vec<Reason>,
 }
 
-/// The parts of a chain that its stack shows, without the details.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
-    frames: Vec<u32>,
-    cut: Option<&'static str>,
-    branches: Vec<Shape>,
-}
+/// The parts of a chain that its stack shows, without the details, as the key of a map.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'c>(pub &'c Chain);
 
-impl Shape {
-    /// The shape of this chain.
-    pub fn of(chain: &Chain) -> Self {
-        Self {
-            frames: chain.frames.clone(),
-            cut: chain.cut,
-            branches: chain.branches.iter().map(Shape::of).collect(),
-        }
+impl Shape<'_> {
+    fn branches(&self) -> impl Iterator<Item = Shape<'_>> {
+        self.0.branches.iter().map(Shape)
     }
 }
 
-impl Chain {
-    /// Whether both chains have the same [`Shape`]. The comparison allocates nothing.
-    pub fn has_shape_of(&self, other: &Chain) -> bool {
-        self.frames == other.frames
-            && self.cut == other.cut
-            && self.branches.len() == other.branches.len()
-            && self
-                .branches
-                .iter()
-                .zip(&other.branches)
-                .all(|(one, other)| one.has_shape_of(other))
+impl PartialEq for Shape<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.frames == other.0.frames
+            && self.0.cut == other.0.cut
+            && self.branches().eq(other.branches())
+    }
+}
+
+impl Eq for Shape<'_> {}
+
+impl Hash for Shape<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.frames.hash(state);
+        self.0.cut.hash(state);
+        state.write_usize(self.0.branches.len());
+        self.branches().for_each(|branch| branch.hash(state));
     }
 }
 

@@ -72,8 +72,9 @@ struct Owner {
     is_elsewhere: bool,
 }
 
-/// The address of a channel, the end, and a task that has it.
-type Owned = (u64, End, Owner);
+/// The end and the address of a channel, and a task that has it. Sorted by the end first: many waits are for senders that
+/// no task has, and the searches for these are in one place.
+type Owned = (End, u64, Owner);
 
 fn tasks_of(owned: &[Owned]) -> impl ExactSizeIterator<Item = u64> + Clone {
     owned.iter().map(|(.., owner)| owner.task)
@@ -177,6 +178,7 @@ impl Waits {
         let parents = stored.parents.iter();
         waits.parents = parents.map(|one| (one.notify, one.parent)).collect();
         let mut sharing = Sharing::default();
+        waits.tasks.reserve(tasks.size_hint().0);
         for (id, is_waiting, chain) in tasks {
             let mut task = Task::default();
             waits.add(id, chain, &mut task, &mut sharing);
@@ -203,8 +205,8 @@ impl Waits {
         // An end that is not captured stands before one that is.
         waits
             .ends
-            .dedup_by(|(channel, end, other), (of, which, owner)| {
-                let is_same = (*channel, *end, other.task) == (*of, *which, owner.task);
+            .dedup_by(|(end, channel, other), (which, of, owner)| {
+                let is_same = (*end, *channel, other.task) == (*which, *of, owner.task);
                 if is_same {
                     owner.is_elsewhere |= other.is_elsewhere;
                 }
@@ -260,7 +262,7 @@ impl Waits {
                 is_captured: false,
                 is_elsewhere: true,
             });
-            let owned = owners.map(|owner| (one.channel, one.end, owner));
+            let owned = owners.map(|owner| (one.end, one.channel, owner));
             self.ends.extend(owned);
         }
     }
@@ -311,7 +313,7 @@ impl Waits {
                     };
                     match (end.kind, end.end) {
                         (Channel::Notify, End::Sender) => self.notifiers.push((end.channel, id)),
-                        _ => self.ends.push((end.channel, end.end, owner)),
+                        _ => self.ends.push((end.end, end.channel, owner)),
                     }
                 }
                 Detail::Collection(collection) => sharing.0.push((collection, id)),
@@ -359,8 +361,10 @@ impl Waits {
     }
 
     /// The tasks that have this end of a channel in a variable.
-    fn with(&self, key: (u64, End)) -> &[Owned] {
-        group(&self.ends, key, |(channel, end, _)| (*channel, *end))
+    fn with(&self, (channel, end): (u64, End)) -> &[Owned] {
+        group(&self.ends, (end, channel), |(end, channel, _)| {
+            (*end, *channel)
+        })
     }
 
     /// The tasks with a `Notify` that do not wait for it themselves, each behind the address of the `Notify`.
@@ -474,7 +478,7 @@ impl Waits {
             steps: Vec::new(),
             is_of_locks: true,
         };
-        let mut seen = NumberSet::from_iter([id]);
+        let mut seen = NumberSet::default();
         self.leads_back(id, id, only, &mut cycle, &mut seen)
             .then_some(cycle)
     }

@@ -11,7 +11,7 @@ use crate::snapshot::unpolled::{self, Unpolled};
 use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::model::left_out;
-use runtime_dump_decode::numbers::NumberSet;
+use runtime_dump_decode::numbers::{NumberMap, NumberSet};
 use runtime_dump_decode::stacks::ChainStack;
 use runtime_dump_decode::waits::Cycle;
 use std::sync::Arc;
@@ -27,11 +27,21 @@ pub(super) struct Decoded {
     pub(super) found: Found,
     pub(super) waiting: Unpolled,
     still: Unpolled,
-    foreign: NumberSet<u64>,
+    /// The index in [`Found::waits`] of each task that was not polled meanwhile, and whether it is a foreign one.
+    told: NumberMap<u64, (u32, bool)>,
     /// Whether the futures of all waiting tasks were read.
     pub(super) is_of_all: bool,
     /// The remark of the dump; `None` if there is nothing to say.
     pub(super) remark: Option<String>,
+}
+
+/// The decoded wait of one task.
+pub(super) struct DecodedWait<'d> {
+    id: u64,
+    wait: &'d Wait,
+    /// Whether the task is a foreign one.
+    pub(super) is_foreign: bool,
+    found: &'d Found,
 }
 
 /// The tasks that are being decoded.
@@ -53,10 +63,7 @@ impl Decoding {
             false => foreign,
         };
         (waiting.len() > 0).then(|| {
-            let mut question = Question {
-                foreign: ids.clone(),
-                ..question(&waiting)
-            };
+            let mut question = question(&waiting);
             if is_of_all {
                 // An end of a channel may be with a task that runs.
                 let others = unpolled::polled_or_ready(tasks, &waiting);
@@ -90,7 +97,7 @@ impl Decoded {
             ..Self::default()
         };
         let mut found = match asked.answer() {
-            Answer::Found(found) => found,
+            Answer::Found(found) => *found,
             Answer::Reading => {
                 return without(
                     "the debug information is being read; a later dump has their stacks",
@@ -105,9 +112,14 @@ impl Decoded {
             made.stack = with_own_addresses(&made.stack);
         }
         let still = waiting.clone().still();
-        let decoded = foreign
-            .iter()
-            .filter(|id| found.waits.contains_key(id) && still.contains(**id));
+        let mut told = NumberMap::default();
+        told.reserve(found.waits.len());
+        let numbered = (0..).zip(&found.waits);
+        told.extend(numbered.filter_map(|(at, (id, _))| {
+            let is_foreign = foreign.contains(id);
+            still.contains(*id).then_some((*id, (at, is_foreign)))
+        }));
+        let decoded = told.values().filter(|(_, is_foreign)| *is_foreign);
         let mut remark = format!(
             "{} of {all} foreign tasks are decoded; the index of types takes {:.0} MB",
             grouped(decoded.count() as u64),
@@ -125,7 +137,7 @@ impl Decoded {
             found,
             waiting,
             still,
-            foreign,
+            told,
             is_of_all,
         }
     }
@@ -139,16 +151,28 @@ impl Decoded {
         cycles.filter(|cycle| cycle.tasks().all(|id| self.still.contains(id)))
     }
 
-    /// Whether a task is a foreign one.
-    pub(super) fn is_foreign(&self, id: u64) -> bool {
-        self.foreign.contains(&id)
+    /// The wait of a task.
+    pub(super) fn of(&self, id: u64) -> Option<DecodedWait<'_>> {
+        let (at, is_foreign) = *self.told.get(&id)?;
+        let (id, wait) = self.found.waits.get(at as usize)?;
+        Some(DecodedWait {
+            id: *id,
+            wait,
+            is_foreign,
+            found: &self.found,
+        })
+    }
+}
+
+impl DecodedWait<'_> {
+    /// The number of its stack, and the stack.
+    pub(super) fn stack(&self) -> Option<(usize, &ChainStack)> {
+        let number = self.wait.stack;
+        Some((number, self.found.stacks.get(number)?))
     }
 
-    /// The wait of a task, and its stack.
-    pub(super) fn of(&self, id: u64) -> Option<(&Wait, &ChainStack)> {
-        let wait = self.found.waits.get(&id)?;
-        let known = self.still.contains(id);
-        Some((wait, self.found.stacks.get(wait.stack)?)).filter(|_| known)
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.found.notes(self.id, self.wait, self.is_foreign)
     }
 }
 
@@ -161,7 +185,6 @@ pub(super) fn question(of: &Unpolled) -> Question {
             .flat_map(|runtime| runtime.handle())
             .collect(),
         ids: of.ids().collect(),
-        foreign: NumberSet::default(),
     }
 }
 

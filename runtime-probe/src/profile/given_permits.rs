@@ -11,7 +11,7 @@ use super::selection::grouped;
 use crate::snapshot::futurelocks::HANDED_OVER_NS;
 use crate::snapshot::tasks::{Row, Tasks};
 use crate::snapshot::unpolled::Unpolled;
-use crate::symbol::own_futures::{Answer, Found, Given, ask};
+use crate::symbol::own_futures::{Answer, Found, Given, Wait, ask};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ impl Permits {
             let mut given = wait.given.iter();
             given.any(|given| waiting_for.contains_key(&given.semaphore))
         });
-        let suspects = waiting.only(suspects.map(|(id, _)| *id));
+        let suspected: HashMap<u64, &Wait> = suspects.map(|(id, wait)| (*id, wait)).collect();
+        let suspects = waiting.only(suspected.keys().copied());
         if suspects.len() == 0 {
             return Permits::default();
         }
@@ -70,8 +71,8 @@ impl Permits {
         let still = waiting.clone().still();
         let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
         let mut permits = Permits::default();
-        for (id, now) in later.waits.iter().filter(|(id, _)| still.contains(**id)) {
-            let Some(before) = found.waits.get(id) else {
+        for (id, now) in later.waits.iter().filter(|(id, _)| still.contains(*id)) {
+            let Some(before) = suspected.get(id) else {
                 continue;
             };
             for given in &now.given {
@@ -119,8 +120,8 @@ impl Permits {
 fn by_semaphore(found: &Found) -> HashMap<u64, HashSet<u64>> {
     let mut tasks: HashMap<u64, HashSet<u64>> = HashMap::new();
     for (id, wait) in &found.waits {
-        for semaphore in &wait.semaphores {
-            tasks.entry(*semaphore).or_default().insert(*id);
+        for semaphore in wait.semaphores() {
+            tasks.entry(semaphore).or_default().insert(*id);
         }
     }
     tasks

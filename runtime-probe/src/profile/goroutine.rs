@@ -44,6 +44,8 @@ use crate::symbol::role;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
+#[cfg(feature = "decode")]
+use runtime_dump_decode::numbers::NumberMap;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -231,6 +233,8 @@ impl Goroutines {
         drop(resolver);
         #[cfg(feature = "decode")]
         if let Some(decoding) = decoding {
+            // While the decoding thread works. The order is the same after it, and sorted rows are sorted fast.
+            goroutines.sort();
             goroutines.decoded = Decoded::take(decoding);
             goroutines.place_decoded();
             goroutines.find_cycles();
@@ -307,19 +311,19 @@ impl Goroutines {
     #[cfg(feature = "decode")]
     fn place_decoded(&mut self) {
         // (stack key, decoded stack) → new stack key.
-        let mut placed: HashMap<(u32, usize), u32> = HashMap::new();
+        let mut placed: NumberMap<(u32, usize), u32> = NumberMap::default();
         // Neighbours are mostly of one kind.
         let mut last = None;
         let decoded = std::mem::take(&mut self.decoded);
         for at in 0..self.tasks.rows.len() {
             let row = self.tasks.rows[at];
-            let Some((wait, made)) = decoded.of(row.id) else {
+            let Some(wait) = decoded.of(row.id).filter(|wait| wait.is_foreign) else {
                 continue;
             };
-            if !decoded.is_foreign(row.id) {
+            let Some((stack, made)) = wait.stack() else {
                 continue;
-            }
-            let both = (row.stack_key, wait.stack);
+            };
+            let both = (row.stack_key, stack);
             let known = match last {
                 Some((last, new)) if last == both => Some(new),
                 _ => placed.get(&both).copied(),
@@ -681,11 +685,11 @@ impl Goroutines {
             notes.push(format!("runtime {runtime}"));
         }
         #[cfg(feature = "decode")]
-        if let Some((wait, _)) = self.decoded.of(row.id) {
-            if self.decoded.is_foreign(row.id) {
+        if let Some(wait) = self.decoded.of(row.id) {
+            if wait.is_foreign {
                 notes.push("decoded".to_owned());
             }
-            notes.extend(wait.notes.iter().cloned());
+            notes.extend(wait.notes());
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
         #[cfg(feature = "decode")]

@@ -16,7 +16,11 @@ impl Unpolled {
         let rows = rows_with(tasks, |key| {
             key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
         });
-        Self(rows.map(|row| (row.id, row.polls)).collect())
+        // With room for all rows: a map that grows moves its entries.
+        let mut polls = NumberMap::default();
+        polls.reserve(tasks.rows.len());
+        polls.extend(rows.map(|row| (row.id, row.polls)));
+        Self(polls)
     }
 
     /// All waiting tasks of a snapshot.

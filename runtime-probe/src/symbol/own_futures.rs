@@ -9,7 +9,6 @@
 
 use super::debug_file;
 use super::own_pages::OwnPages;
-use crate::sys::near_memory::NearMemory;
 use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
@@ -18,10 +17,10 @@ use runtime_dump_decode::debug::unusable::Unusable;
 use runtime_dump_decode::detail_text::Words;
 use runtime_dump_decode::mapped::Mapped;
 use runtime_dump_decode::model::{Chain, Detail};
-use runtime_dump_decode::numbers::{NumberHasher, NumberMap, NumberSet};
+use runtime_dump_decode::numbers::{NumberHasher, NumberSet};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::waits::{Cycle, Waits};
-use runtime_dump_decode::{Budget, Decoder, Process, is_waiting};
+use runtime_dump_decode::{Budget, Decoder, Memory, Process, is_waiting};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
@@ -63,14 +62,12 @@ pub(crate) struct Question {
     pub(crate) handles: Vec<u64>,
     /// tokio's ids of the tasks.
     pub(crate) ids: Vec<u64>,
-    /// The foreign ones among them: all that is known of these is told.
-    pub(crate) foreign: NumberSet<u64>,
 }
 
 /// The result of a question.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Found(Found),
+    Found(Box<Found>),
     /// The debug information is being read.
     Reading,
     /// The debug information cannot be used, and why.
@@ -82,7 +79,12 @@ pub(crate) enum Answer {
 /// The decoded tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) waits: NumberMap<u64, Wait>,
+    /// The tasks by their ids, in the order of their addresses.
+    pub(crate) waits: Vec<(u64, Wait)>,
+    /// The tasks that may end a wait.
+    others: Waits,
+    /// The time of the monotonic clock, which timers are relative to.
+    now: Option<(i64, u32)>,
     /// Tasks that wait for each other, as far as their futures tell.
     pub(crate) cycles: Vec<Cycle>,
     /// The different stacks, each once.
@@ -100,10 +102,31 @@ pub(crate) struct Found {
 pub(crate) struct Wait {
     /// Index into [`Found::stacks`].
     pub(crate) stack: usize,
-    pub(crate) notes: Vec<String>,
-    /// The semaphores whose permits the task waits for.
-    pub(crate) semaphores: Vec<u64>,
     pub(crate) given: Vec<Given>,
+    chain: Chain,
+}
+
+impl Wait {
+    /// The semaphores whose permits the task waits for.
+    pub(crate) fn semaphores(&self) -> Vec<u64> {
+        self.chain.semaphores()
+    }
+}
+
+impl Found {
+    /// The notes on the wait of a task.
+    pub(crate) fn notes(&self, id: u64, wait: &Wait, is_foreign: bool) -> Vec<String> {
+        wait.chain.notes(&Words {
+            now: self.now,
+            others: &|detail| self.others.others(detail, id),
+            // The stack of a task of the probe's own has its branches in another order.
+            numbers_branches: is_foreign,
+            tells: match is_foreign {
+                true => &|_| true,
+                false => &is_unknown_to_the_probe,
+            },
+        })
+    }
 }
 
 /// Permits that were granted to a task through a future that it keeps and does not poll.
@@ -157,7 +180,7 @@ impl Asked {
         match self {
             Asked::Sent(answered) => answered
                 .recv_timeout(PATIENCE)
-                .map_or(Answer::Busy, Answer::Found),
+                .map_or(Answer::Busy, |found| Answer::Found(Box::new(found))),
             Asked::Not(answer) => answer,
         }
     }
@@ -256,7 +279,7 @@ fn is_unknown_to_the_probe(detail: &Detail) -> bool {
 struct Seen {
     id: u64,
     /// (address of tokio's word of its state, the word when the task was decoded).
-    state: (usize, u64),
+    state: (u64, u64),
     chain: Chain,
 }
 
@@ -284,8 +307,10 @@ fn look(
         is_traced: false,
     };
     let until = Instant::now() + MOST_TIME;
-    let now = monotonic::now();
-    let mut found = Found::default();
+    let mut found = Found {
+        now: monotonic::now(),
+        ..Found::default()
+    };
     let mut seen: Vec<Seen> = Vec::with_capacity(places.len());
     // The ends of channels of tasks that are being polled.
     let mut polled: Vec<(u64, Chain)> = Vec::new();
@@ -296,7 +321,6 @@ fn look(
         }
         if let Some((word, chain)) = decoder.waiting_chain(&process, *at, *id, BUDGET)
             && let Some(place) = decoder.state_of(*at)
-            && let Ok(place) = usize::try_from(place)
         {
             match chain.frames.is_empty() && chain.branches.is_empty() {
                 true => polled.push((*id, chain)),
@@ -308,13 +332,10 @@ fn look(
             }
         }
     }
-    let places: Vec<usize> = seen.iter().map(|seen| seen.state.0).collect();
-    // In the order of their addresses, as `copy` wants it.
-    let words = NearMemory::copy(&places).each(&places);
-    let mut words = words.into_iter();
+    pages.renew();
     seen.retain(|seen| {
-        let now = words.next().flatten();
-        let is_same = now.is_some_and(|[word]| word as u64 == seen.state.1);
+        let (place, before) = seen.state;
+        let is_same = pages.word(place) == Some(before);
         if !is_same {
             polled.push((seen.id, seen.chain.only_ends()));
         }
@@ -327,21 +348,19 @@ fn look(
     let polled = polled.iter().map(|(id, chain)| (*id, false, chain));
     let stored = decoder.take_stored();
     found.left_out_of_collections = stored.left_out;
-    let waits = Waits::of(waiting.chain(polled), stored);
-    found.cycles = waits.cycles();
+    found.others = Waits::of(waiting.chain(polled), stored);
+    found.cycles = found.others.cycles();
     let mut stacks = Stacks::new(decoder.frames());
-    let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
+    let mut made: HashMap<Shape<'_>, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
+    let stack_of = seen.iter().map(|seen| {
+        *made.entry(Shape(&seen.chain)).or_insert_with(|| {
+            found.stacks.push(stacks.stack(&seen.chain, false));
+            found.stacks.len() - 1
+        })
+    });
+    let stack_of: Vec<usize> = stack_of.collect();
     found.waits.reserve(seen.len());
-    // Neighbours are mostly of one kind.
-    let mut last: Option<(Chain, usize)> = None;
-    for Seen { id, chain, .. } in seen {
-        let stack = match &last {
-            Some((other, stack)) if chain.has_shape_of(other) => *stack,
-            _ => *made.entry(Shape::of(&chain)).or_insert_with(|| {
-                found.stacks.push(stacks.stack(&chain, false));
-                found.stacks.len() - 1
-            }),
-        };
+    for (Seen { id, chain, .. }, stack) in seen.into_iter().zip(stack_of) {
         let given = chain.kept.iter().map(|kept| Given {
             semaphore: kept.semaphore,
             future: kept.future,
@@ -349,24 +368,12 @@ fn look(
             thing: kept.thing(decoder.frames()),
             through: kept.through(decoder.frames()),
         });
-        let is_foreign = question.foreign.contains(&id);
         let wait = Wait {
             stack,
-            notes: chain.notes(&Words {
-                now,
-                others: &|detail| waits.others(detail, id),
-                // The stack of a task of the probe's own has its branches in another order.
-                numbers_branches: is_foreign,
-                tells: match is_foreign {
-                    true => &|_| true,
-                    false => &is_unknown_to_the_probe,
-                },
-            }),
-            semaphores: chain.semaphores(),
             given: given.collect(),
+            chain,
         };
-        found.waits.insert(id, wait);
-        last = Some((chain, stack));
+        found.waits.push((id, wait));
     }
     found
 }

@@ -11,7 +11,8 @@ use runtime_dump_decode::numbers::NumberMap;
 use std::cell::RefCell;
 
 const PAGE: usize = 4096;
-const WORDS: usize = PAGE / size_of::<usize>();
+const WORD: usize = size_of::<usize>();
+const WORDS: usize = PAGE / WORD;
 
 /// The most copies: 4 MiB.
 const MOST_PAGES: usize = 1024;
@@ -19,6 +20,12 @@ const MOST_PAGES: usize = 1024;
 /// The pages of one system call, from a multiple of this: tasks of one type lie side by side, and lists of them are
 /// walked upwards and downwards.
 const WINDOW: usize = 16;
+
+/// How many pages are found without a look into the map.
+const RECENT: usize = 16;
+
+/// No page has this number.
+const NO_PAGE: (u64, usize) = (u64::MAX, 0);
 
 /// Copies of pages. Each is made when the page is first read.
 pub(super) struct OwnPages(RefCell<Copies>);
@@ -29,6 +36,8 @@ struct Copies {
     made: usize,
     /// The begin of a page in `words`, by its number; `None` if the page cannot be read.
     by_number: NumberMap<u64, Option<usize>>,
+    /// The numbers of pages of the last reads, and their begins in `words`, by the last bits of the number.
+    recent: [(u64, usize); RECENT],
 }
 
 impl OwnPages {
@@ -37,6 +46,7 @@ impl OwnPages {
             words: vec![0; MOST_PAGES * WORDS].into_boxed_slice(),
             made: 0,
             by_number: NumberMap::default(),
+            recent: [NO_PAGE; RECENT],
         }))
     }
 
@@ -50,15 +60,27 @@ impl Copies {
     fn forget(&mut self) {
         self.by_number.clear();
         self.made = 0;
+        self.recent = [NO_PAGE; RECENT];
     }
 
     /// The words of a page.
-    fn page(&mut self, number: u64) -> Option<&[usize]> {
-        let at = match self.by_number.get(&number) {
-            Some(known) => *known,
-            None => self.copy(number),
-        }?;
-        self.words.get(at..at + WORDS)
+    #[inline]
+    fn page(&mut self, number: u64) -> Option<&[usize; WORDS]> {
+        let (recent, at) = self.recent[number as usize % RECENT];
+        let at = match recent == number {
+            true => at,
+            false => self.find(number)?,
+        };
+        self.words.get(at..)?.first_chunk()
+    }
+
+    /// The begin of a page in `words`.
+    #[cold]
+    fn find(&mut self, number: u64) -> Option<usize> {
+        let known = self.by_number.get(&number).copied();
+        let at = known.unwrap_or_else(|| self.copy(number))?;
+        self.recent[number as usize % RECENT] = (number, at);
+        Some(at)
     }
 
     fn copy(&mut self, number: u64) -> Option<usize> {
@@ -89,7 +111,10 @@ impl Copies {
         let to = &mut self.words[begin..begin + pages * WORDS];
         let address = first.checked_mul(PAGE as u64);
         let address = address.and_then(|address| usize::try_from(address).ok());
-        let copied = address.map_or(0, |address| own_memory::read(address, to)) / WORDS;
+        let copied = address.map_or(0, |address| match own_memory::read_whole(address, to) {
+            true => pages,
+            false => own_memory::read(address, to) / WORDS,
+        });
         for page in 0..copied {
             let at = begin + page * WORDS;
             self.by_number.insert(first + page as u64, Some(at));
@@ -103,20 +128,13 @@ impl Memory for OwnPages {
         let mut copies = self.0.borrow_mut();
         while !into.is_empty() {
             let offset = (address % PAGE as u64) as usize;
-            let some = into.len().min(PAGE - offset);
-            let (now, later) = into.split_at_mut(some);
             let Some(words) = copies.page(address / PAGE as u64) else {
                 return false;
             };
-            let (first, within) = (offset / size_of::<usize>(), offset % size_of::<usize>());
-            if within == 0 && now.len() == size_of::<usize>() {
-                now.copy_from_slice(&words[first].to_ne_bytes());
-            } else {
-                let bytes = words[first..].iter().flat_map(|word| word.to_ne_bytes());
-                now.iter_mut()
-                    .zip(bytes.skip(within))
-                    .for_each(|(to, from)| *to = from);
-            }
+            let (first, within) = (offset / WORD, offset % WORD);
+            let some = into.len().min(WORD - within);
+            let (now, later) = into.split_at_mut(some);
+            now.copy_from_slice(&words[first].to_ne_bytes()[within..within + some]);
             into = later;
             let Some(next) = address.checked_add(some as u64) else {
                 return into.is_empty();
@@ -124,6 +142,20 @@ impl Memory for OwnPages {
             address = next;
         }
         true
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    fn word(&self, address: u64) -> Option<u64> {
+        let offset = (address % PAGE as u64) as usize;
+        if !offset.is_multiple_of(WORD) {
+            let mut bytes = [0; WORD];
+            return self
+                .read(address, &mut bytes)
+                .then(|| u64::from_ne_bytes(bytes));
+        }
+        let mut copies = self.0.borrow_mut();
+        let words = copies.page(address / PAGE as u64)?;
+        Some(words[offset / WORD] as u64)
     }
 }
 

@@ -11,7 +11,7 @@ use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, Group};
 use runtime_dump::stack::{Location, Stack};
 use runtime_dump::thread;
-use runtime_dump_decode::detail_text::span;
+use runtime_dump_decode::detail_text::Span;
 use runtime_dump_decode::model::{Dump, Runtime, left_out};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -216,7 +216,7 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     for (number, runtime) in dump.runtimes.iter().enumerate() {
         writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
         for (number, worker) in runtime.workers.iter().take(WORKERS).enumerate() {
-            let busy = span(worker.busy_ns);
+            let busy = Span(worker.busy_ns);
             let parks = worker.parks;
             writeln!(
                 out,

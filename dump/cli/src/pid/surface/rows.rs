@@ -105,7 +105,7 @@ impl Rows {
                     (made, Vec::new())
                 }
                 Body::Chain(chain) => {
-                    let made = chains.entry(Shape::of(chain)).or_insert_with(|| {
+                    let made = chains.entry(Shape(chain)).or_insert_with(|| {
                         let ChainStack { stack, reason, .. } = stacks.stack(chain, options.verbose);
                         rows.tables.stacks.push(stack);
                         Made {
