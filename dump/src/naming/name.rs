@@ -9,7 +9,8 @@
 //! | `<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop` | `<alloc::vec::Vec as core::ops::drop::Drop>::drop` |
 //!
 //! To the compiler, the body of an async fn is a closure of the function. So one closure is removed from the end. A
-//! second closure (an async block in the fn) stays, as `{closure}`.
+//! second closure (an async block in the fn) stays, as `{closure}`. The body of an async closure that is called by value is
+//! `{{synthetic}}` in a legacy symbol; it has the name of the body that is called by reference.
 
 use std::borrow::Cow;
 
@@ -73,7 +74,9 @@ fn shorten(path: &str) -> String {
 fn is_closure(segment: &str) -> bool {
     segment.starts_with('{')
         && (segment.starts_with("{{closure}}")
+            || segment.starts_with("{{synthetic}}")
             || segment.starts_with("{closure")
+            || segment.starts_with("{synthetic")
             || segment.starts_with("{async")
             || segment.starts_with("{coroutine"))
 }
@@ -212,6 +215,14 @@ mod tests {
                 "app::main::{closure}",
             ),
             (
+                "app::main::{{closure}}::{{synthetic}}",
+                "app::main::{closure}",
+            ),
+            (
+                "app::main::{closure#0}::{closure#0}::<i16>",
+                "app::main::{closure}",
+            ),
+            (
                 "tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}",
                 "tokio::sync::mpsc::bounded::Receiver::recv",
             ),
@@ -268,6 +279,7 @@ mod tests {
         assert_eq!(closure_depth("app::main"), 0);
         assert_eq!(closure_depth("app::main::{{closure}}"), 1);
         assert_eq!(closure_depth("app::main::{{closure}}::{{closure}}"), 2);
+        assert_eq!(closure_depth("app::main::{{closure}}::{{synthetic}}"), 2);
     }
 
     proptest::proptest! {
