@@ -317,7 +317,7 @@ fn a_known_schedule_is_in_the_trace() {
     assert_most(&in_place, 30.0);
     // The thread that ran the closure ends each wait.
     assert_most(
-        &parsed.waits(parsed.one("trace::runs_closures at "), "join"),
+        &parsed.waits(parsed.one("trace::runs_closures at "), "join (sync)"),
         30.0,
     );
 
@@ -457,7 +457,7 @@ fn sums_of_waits_in_a_trace_are_those_of_a_block_profile() {
             "chan receive",
             &["sends_and_receives", "receives_and_sends"],
         ),
-        ("join", &["joins_closures"]),
+        ("join (sync)", &["joins_closures"]),
     ] {
         let waits: Vec<(f64, u64)> = names
             .iter()
@@ -1590,7 +1590,7 @@ fn perfetto_reads_the_same() {
     assert_most(&waits("sleeps_10_ms", "waits: sleep"), 10.0);
     assert_most(&waits("sleeps_50_ms", "waits: sleep"), 50.0);
     assert_most(&waits("waits_for_the_lock", "waits: sync.Mutex.Lock"), 20.0);
-    assert_most(&waits("runs_closures", "waits: join"), 30.0);
+    assert_most(&waits("runs_closures", "waits: join (sync)"), 30.0);
 
     let counters = read["counters"]
         .as_array()

@@ -24,8 +24,6 @@ use runtime_dump::trace::{LabelsNumber, StackNumber, TextNumber, TraceFormat};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// `go tool trace` finds the waits of its network profile by this word.
-const NETWORK: &str = "network";
 /// The reason of a wait whose stack is not known.
 pub(super) const UNKNOWN: &str = "unknown";
 /// The reason of a wait after a poll that began before the trace.
@@ -70,6 +68,18 @@ pub(super) struct Wait {
     pub(super) stack: StackNumber,
     /// Whether the task yields (`yield_now` and the like), so it is runnable.
     pub(super) is_a_yield: bool,
+}
+
+/// The text of a reason, by which `go tool trace` finds the waits of its profiles: `network` for `-pprof=net`; a text with
+/// `chan`, `sync` or `select` in it for `-pprof=sync`.
+fn reason_in_a_trace(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unknown => UNKNOWN,
+        Reason::Io => "network",
+        Reason::Semaphore => "sync.Semaphore.Acquire",
+        Reason::Join => "join (sync)",
+        known => known.text(),
+    }
 }
 
 /// The names that were written so far.
@@ -163,14 +173,9 @@ impl Naming {
         let key = std::ptr::from_ref(waits).addr();
         *self.waits.entry(key).or_insert_with(|| {
             let found = assemble(waits, Remaining::All, None, Names::Short, resolver);
-            let reason = match found.reason {
-                Reason::Unknown => UNKNOWN,
-                Reason::Io => NETWORK,
-                known => known.text(),
-            };
             Wait {
                 of: found.reason,
-                reason: writer.text(reason),
+                reason: writer.text(reason_in_a_trace(found.reason)),
                 stack: writer.stack(&frames(&found.stack)),
                 is_a_yield: found.reason == Reason::Yield,
             }
@@ -319,4 +324,31 @@ fn frames(stack: &Stack) -> Vec<Frame> {
     let shown = stack.trunk.iter().filter(|location| !location.hidden);
     let shown = shown.flat_map(|location| location.frames.iter().cloned());
     select.into_iter().chain(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_other_tasks_have_a_word_of_gos_profile() {
+        for reason in [
+            Reason::ChanSend,
+            Reason::ChanReceive,
+            Reason::Mutex,
+            Reason::RwLockRead,
+            Reason::RwLockWrite,
+            Reason::RwLock,
+            Reason::Semaphore,
+            Reason::Condition,
+            Reason::WaitGroup,
+            Reason::Join,
+            Reason::Select,
+        ] {
+            let text = reason_in_a_trace(reason);
+            let words = ["chan", "sync", "select"];
+            assert!(words.iter().any(|word| text.contains(word)), "{text}");
+        }
+        assert_eq!(reason_in_a_trace(Reason::Io), "network");
+    }
 }
