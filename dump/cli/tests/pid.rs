@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -621,6 +621,38 @@ fn a_process_of_another_user_is_refused() {
         }
         Err(error) => println!("this user is not root, so no other user: {error}"),
     }
+}
+
+/// The kernel lets no user dump a process whose program file it may not read.
+#[test]
+fn a_process_that_its_user_may_not_read_is_refused_with_the_reason() {
+    const NOBODY: u32 = 65534;
+    let folder =
+        std::env::temp_dir().join(format!("runtime-dump-undumpable-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let (command, program) = (folder.join("runtime-dump"), folder.join("sleep"));
+    std::fs::copy(env!("CARGO_BIN_EXE_runtime-dump"), &command).unwrap();
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o111)).unwrap();
+    let is_root = std::fs::metadata(&program).unwrap().uid() == 0;
+    let start = |program: &Path| {
+        let mut command = Command::new(program);
+        // Root may read any file.
+        if is_root {
+            command.uid(NOBODY);
+        }
+        command
+    };
+    let mut sleep = start(&program).arg("60").spawn().unwrap();
+    let output = start(&command)
+        .args(["pid", &sleep.id().to_string()])
+        .output();
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let refused = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(refused.contains("by its user neither"), "{refused}");
+    assert!(refused.contains("run as root"), "{refused}");
 }
 
 #[test]

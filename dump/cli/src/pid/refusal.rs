@@ -40,6 +40,8 @@ pub(crate) enum Refusal {
         /// The value of Yama's `ptrace_scope`, if it forbids reading.
         yama: Option<u32>,
     },
+    /// The kernel lets only root read the process, not its user: it may not be dumped.
+    Undumpable(u32),
     /// Another debugger traces the process.
     Traced { pid: u32, by: u32 },
     /// The program is of a kind that this command does not support.
@@ -145,6 +147,12 @@ impl fmt::Display for Refusal {
                 f,
                 "process {pid} may not be read: kernel.yama.ptrace_scope is {scope}; run as root or with \
                  `setcap cap_sys_ptrace=ep` on this command, or set `sysctl kernel.yama.ptrace_scope=0`, or take a core file"
+            ),
+            Self::Undumpable(pid) => write!(
+                f,
+                "process {pid} may not be read, by its user neither: it has changed its user since its start (or its program file may not be \
+                 read, or it asked for this itself); run as root or with CAP_SYS_PTRACE (`setcap cap_sys_ptrace=ep` on this command), or let the \
+                 service manager change the user (`User=` of systemd)"
             ),
             Self::Traced { pid, by } => write!(
                 f,
@@ -253,6 +261,8 @@ mod tests {
             (denied(Some(1)), "kernel.yama.ptrace_scope=0"),
             (denied(Some(2)), "setcap cap_sys_ptrace=ep"),
             (denied(Some(3)), "take a core file"),
+            (Refusal::Undumpable(7), "run as root"),
+            (Refusal::Undumpable(7), "User="),
             (Refusal::Traced { pid: 7, by: 8 }, "end that first"),
             (Refusal::Foreign("the program is a 32-bit one"), "x86_64"),
             (Refusal::NoDebugInformation(path()), "debug = 2"),

@@ -6,6 +6,7 @@ use crate::show::style::printable;
 use runtime_dump_decode::Memory;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -229,11 +230,25 @@ impl Process {
         }
         let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
         let yama = yama.and_then(|scope| scope.trim().parse().ok());
+        // The value 3 binds root, too.
+        if yama != Some(3) && self.is_undumpable() == Some(true) {
+            return Refusal::Undumpable(self.pid);
+        }
         Refusal::Denied {
             pid: self.pid,
             // The value 0 adds no restriction to the kernel's own.
             yama: yama.filter(|scope| *scope > 0),
         }
+    }
+
+    /// Whether the files of the process belong to another user than its own: to root, as it may not be dumped.
+    fn is_undumpable(self) -> Option<bool> {
+        let owner = fs::metadata(self.path("status")).ok()?.uid();
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        // Real, effective, saved, and that of file accesses.
+        let effective: u32 = users.split_whitespace().nth(1)?.parse().ok()?;
+        Some(owner != effective)
     }
 
     fn path(self, name: &str) -> PathBuf {
