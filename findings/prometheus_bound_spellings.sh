@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# prometheus 0.14.0, prometheus-client 0.26.0 and metrics-exporter-prometheus 0.18.3 (crates), and Python's client 0.26.0: one bucket bound has two or three spellings.
+# prometheus 0.14.0, prometheus-client 0.26.0 and metrics-exporter-prometheus 0.18.3 (crates), and Python's client 0.26.0: one bucket bound has up to four spellings.
 #
 # Guess: `le` is a number, so the bucket up to a second is `le="1"` or `le="1.0"` in all, or Prometheus makes one of the two. A share of fast requests,
 # bucket by count, is right over services of any library.
-# Reality: `le` is a label, and labels are text. The same bounds, as pages of text have them:
+# Reality: `le` is a label, and labels are text. prometheus-client has two of it, by the format that the scraper asks for:
 #
-#     bound       prometheus, metrics-...    prometheus-client    Python's client
-#     0.000005    0.000005                   0.000005             5e-06
-#     0.25        0.25                       0.25                 0.25
-#     1           1                          1.0                  1.0
-#     10          10                         10.0                 10.0
-#     10^9        1000000000                 1000000000.0         1e+09
+#     bound       prometheus,    prometheus-client    prometheus-client    Python's client
+#                 metrics-...    as OpenMetrics       as text
+#     0.000005    0.000005       0.000005             5e-06                5e-06
+#     0.25        0.25           0.25                 0.25                 0.25
+#     1           1              1.0                  1                    1.0
+#     10          10             10.0                 10                   10.0
+#     10^9        1000000000     1000000000.0         1e+09                1e+09
 #
 # Prometheus 2.42.0 keeps them as they are. Two services, of which each answers 100 requests a scrape, all within a second:
 #
@@ -20,8 +21,8 @@
 #     histogram_quantile(0.9, sum by (le) (rate(took_bucket[1m])))              0.9, right: there the bound is a number
 #
 # Why it matters: an objective "99 % within a second" halves as soon as the second service is written with the other crate, or a service moves from one to the
-# other, with no error anywhere; dashboards of quantiles go on being right, so the two disagree. A bound like 0.25 hides it in the test. A
-# selector has to name both spellings, or the scrape has to rename them.
+# other, with no error anywhere, or when a proxy or an agent asks for text where Prometheus asked for OpenMetrics; dashboards of quantiles go on
+# being right. A bound like 0.25 hides it in the test. A selector has to name all spellings, or the scrape has to rename them.
 set -euo pipefail
 for needed in cargo promtool python3; do
     command -v "$needed" > /dev/null || { echo "prometheus_bound_spellings.sh: needs $needed (promtool is in Debian's prometheus)" >&2; exit 2; }
@@ -58,11 +59,11 @@ fn prometheus() -> String {
     prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
 }
 
-fn prometheus_client() -> String {
+fn prometheus_client(encode: impl Fn(&mut String, &prometheus_client::registry::Registry) -> std::fmt::Result) -> String {
     let mut registry = prometheus_client::registry::Registry::default();
     registry.register("took", "Durations", prometheus_client::metrics::histogram::Histogram::new(BOUNDS));
     let mut page = String::new();
-    prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+    encode(&mut page, &registry).unwrap();
     page
 }
 
@@ -73,7 +74,14 @@ fn metrics() -> String {
 }
 
 fn main() {
-    for (name, page) in [("prometheus", prometheus()), ("prometheus-client", prometheus_client()), ("metrics", metrics())] {
+    use prometheus_client::encoding::{prometheus_text, text};
+    let pages = [
+        ("prometheus", prometheus()),
+        ("prometheus-client", prometheus_client(text::encode::<String>)),
+        ("prometheus-client, text", prometheus_client(prometheus_text::encode::<String>)),
+        ("metrics", metrics()),
+    ];
+    for (name, page) in pages {
         let bounds = page.lines().filter_map(|line| line.strip_prefix("took_bucket{le=\"")?.split('"').next());
         println!("{name}: {}", bounds.collect::<Vec<_>>().join(" "));
     }
@@ -115,6 +123,7 @@ cat seen
 diff seen - <<'TXT' || { echo "changed: the bounds are written, or compared, in another way" >&2; exit 1; }
 prometheus: 0.000005 0.25 1 10 1000000000 +Inf
 prometheus-client: 0.000005 0.25 1.0 10.0 1000000000.0 +Inf
+prometheus-client, text: 5e-06 0.25 1 10 1e+09 +Inf
 metrics: 0.000005 0.25 1 10 1000000000 +Inf
 python: 5e-06 0.25 1.0 10.0 1e+09 +Inf
 {} 5E-01
