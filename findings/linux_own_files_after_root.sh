@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Linux 6.18 (seen): a service that was started as root and has changed its user may not read some of its own files in /proc, nor may that user.
 #
-# Guess: /proc/self is the process itself, and a process may read what is about it. Another process of the same user may read it, too, and trace it, as
-# long as Yama does not forbid it.
+# Guess: /proc/self is the process itself, and a process may read what is about it. Another process of the same user may read it, too, and trace it,
+# as long as Yama does not forbid it.
 # Reality: a change of the user takes the right to be dumped away, until the next exec, and the files of the process then belong to root. What it may
 # do with them depends on the file; some look whether the reader is in the same process, others only at the owner. After setuid by root, or
 # prctl(PR_SET_DUMPABLE, 0) by anybody:
@@ -15,10 +15,10 @@
 #     writing comm, coredump_filter                   may not               may not
 #     process_vm_readv, ptrace                        may (process_vm)      may not
 #
-# Why it matters: a server that binds port 80 and then becomes `www-data` is of this kind. A metric of bytes read and written from /proc/self/io works on
-# the desk and is missing there; so is "in which system call is my thread". `gdb -p`, `perf record -p` and core files by that very user fail
-# with "permission denied" where all advice says to run them as that user: they need root. A service manager that changes the user first, and then
-# executes the program, leaves all of it readable.
+# Why it matters: a server that binds port 80 and then becomes `www-data` is of this kind. A metric of bytes read and written from /proc/self/io
+# works on the desk and is missing there; so is "in which system call is my thread". `gdb -p`, `perf record -p` and core files by that very user
+# fail with "permission denied" where all advice says to run them as that user: they need root. A service manager that changes the user first, and
+# then executes the program, leaves all of it readable.
 set -euo pipefail
 command -v python3 > /dev/null || { echo "linux_own_files_after_root.sh: needs python3" >&2; exit 2; }
 work=$(mktemp -d)

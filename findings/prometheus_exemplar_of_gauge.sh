@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prometheus 2.42.0 (Debian 12's), a page of OpenMetrics with an exemplar at a gauge, at a sum, or at a count.
+# Prometheus 2.42.0 (Debian 12's): an exemplar at a gauge, a sum or a count makes the whole page of OpenMetrics unreadable.
 #
 # Guess: an exemplar is a remark at the end of a line. Prometheus stores exemplars only with `--enable-feature=exemplar-storage`; one that it does not
 # want it skips, and the sample counts.
@@ -16,9 +16,9 @@
 #
 # The same page as plain text, where `#` after a value is no comment, is unreadable as well.
 #
-# Why it matters: a trace id at the gauge of tasks in flight, or at the sum of a histogram, is one line, and takes all metrics of the service away, those
-# that the alerts are about as well. It depends on what the scraper accepts, as the page of a library is text for `curl` and OpenMetrics
-# for Prometheus; so no look at it shows it. lastError on Prometheus's page of targets names the metric.
+# Why it matters: a trace id at the gauge of tasks in flight, or at the sum of a histogram, is one line, and takes all metrics of the service away,
+# those that the alerts are about as well. It depends on what the scraper accepts, as the page of a library is text for `curl` and OpenMetrics for
+# Prometheus; so no look at it shows it. lastError on Prometheus's page of targets names the metric.
 set -euo pipefail
 for needed in prometheus python3; do
     command -v "$needed" > /dev/null || { echo "prometheus_exemplar_of_gauge.sh: needs $needed (Debian: prometheus)" >&2; exit 2; }

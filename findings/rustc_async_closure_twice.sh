@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# rustc 1.95.0, debug and release, `-g`: the names of an async closure's body in a backtrace and in the debug information.
+# rustc 1.95.0: an async closure has two bodies; the one that runs if it is called by value is named `{{synthetic}}`, or as the closure around it.
 #
 # Guess: an async closure is a closure with an async block in it. Its body is one function, `main::{{closure}}::{{closure}}`, and its future is one
 # type, as for an async function, however it is called.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tokio 1.54.1, the poll hooks and poll counts of tasks that are aborted.
+# tokio 1.54.1: the abort of a task that waits, or never ran, is a poll in the hooks, in the count and in the histogram of poll times.
 #
 # Guess: `on_before_task_poll` is called before a future is polled. A task that is aborted while it waits, or before its first poll, is dropped,
 # which is no poll.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tokio 1.54.1, `RuntimeMetrics::worker_park_unpark_count()` of a runtime that no thread runs.
+# tokio 1.54.1: `worker_park_unpark_count()` calls workers active that no thread runs: outside of `block_on`, and after a shutdown.
 #
 # Guess: "an odd count means that the worker is currently parked, an even count means that the worker is currently active", says the
 # documentation, so an even count has a thread at work behind it.

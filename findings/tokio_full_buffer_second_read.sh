@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # tokio 1.54.1 on Linux: a read that fills its buffer exactly costs a second system call before the task waits; one that does not costs one.
 #
-# Guess: it is the same for each buffer that is large enough. With epoll in its edge-triggered form a socket has to be read until it says EAGAIN, so it is
-# two calls a message, whichever function reads.
-# Reality: `read` takes a read that did not fill the buffer as the sign that nothing is left, and waits without asking again. 100 messages of 16 bytes,
-# each sent when the one before was taken:
+# Guess: it is the same for each buffer that is large enough. With epoll in its edge-triggered form a socket has to be read until it says EAGAIN, so
+# it is two calls a message, whichever function reads.
+# Reality: `read` takes a read that did not fill the buffer as the sign that nothing is left, and waits without asking again. 100 messages of 16
+# bytes, each sent when the one before was taken:
 #
 #     the message is read by                          recvfrom    of which EAGAIN
 #     read into 16 bytes                              199         99

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tokio 1.54.1, `tokio::task::id()` in the destructor of a task's output.
+# tokio 1.54.1: `tokio::task::id()` is the id of a task that has ended, while its output is dropped with its `JoinHandle`.
 #
 # Guess: it is the task that runs. A value that task B drops, wherever it is from, is dropped under B's id; a task that has ended has no code left
 # to run, so its id is not seen again.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tokio 1.54.1 with tokio-util 0.7.20: which operations that are ready end a poll after 128, and which never do.
+# tokio 1.54.1 with tokio-util 0.7.20: `readable` with `try_read`, `Notify`, and sends without a receiver use no budget, so a loop over them
+# never yields.
 #
 # Guess: those of tokio's own types, all of them. Budget is what sockets, channels, timers and locks have in common; what has none is not tokio's.
 # Reality: a task does the same operation 1000 times, and each is ready. Operations in its first poll:
@@ -13,10 +14,10 @@
 #     io::empty, repeat, sink, duplex                 a slice, a Cursor, a Vec; ReaderStream of them
 #     coop::consume_budget                            timeout and select! around a future that is ready
 #
-# Why it matters: the loop of the documentation for `try_read`, `loop { readable().await; try_read(..) }`, is the one that a fast peer can keep for itself,
-# and with it the worker; written with `read().await` the same loop gives way. So does a loop over `notified()` whose work notifies it again,
-# or one that sends and does not look whether anyone receives. There is no forced yield to count: the poll is long, and in a dump the
-# task runs. `coop::consume_budget().await` in the loop gives it a budget.
+# Why it matters: the loop of the documentation for `try_read`, `loop { readable().await; try_read(..) }`, is the one that a fast peer can keep for
+# itself, and with it the worker; written with `read().await` the same loop gives way. So does a loop over `notified()` whose work notifies it
+# again, or one that sends and does not look whether anyone receives. There is no forced yield to count: the poll is long, and in a dump the task
+# runs. `coop::consume_budget().await` in the loop gives it a budget.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_uncounted_operations.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

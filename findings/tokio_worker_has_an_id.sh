@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tokio 1.54.1: `tokio::task::try_id()` on a worker is never `None`; between two tasks it is the worker's own id, which no hook has announced.
+# tokio 1.54.1: between two tasks `tokio::task::try_id()` on a worker is the worker's own id, which no hook has announced, and not `None`.
 #
-# Guess: it is "the id of the currently running task, or `None` if called outside of a task", as documented. In `on_before_task_poll` it is the id of the
-# task that is about to run, or none; in `on_thread_park`, and in a waker that the driver calls, there is no task.
-# Reality: a worker of a multi_thread runtime is itself a closure of the blocking pool, and so a task with an id. One task, spawned by the root of `block_on`:
+# Guess: it is "the id of the currently running task, or `None` if called outside of a task", as documented. In `on_before_task_poll` it is the id
+# of the task that is about to run, or none; in `on_thread_park`, and in a waker that the driver calls, there is no task.
+# Reality: a worker of a multi_thread runtime is itself a closure of the blocking pool, and so a task with an id. One task, spawned by the root of
+# `block_on`:
 #
 #     try_id() in                          multi_thread, 1 worker    current_thread
 #     the task                             the task                  the task
@@ -14,9 +15,9 @@
 #     a waker that a timer calls           the worker                None
 #     the root                             None                      None
 #
-# Why it matters: "am I inside a task" by `try_id().is_some()` is always true on a worker, so an allocator, a panic hook or a logger that charges work by that
-# id has one busy task that was never spawned, has no name and ends with the runtime; for one-threaded runtimes the same work is nobody's. A hook
-# has to take the id from its argument.
+# Why it matters: "am I inside a task" by `try_id().is_some()` is always true on a worker, so an allocator, a panic hook or a logger that charges
+# work by that id has one busy task that was never spawned, has no name and ends with the runtime; for one-threaded runtimes the same work is
+# nobody's. A hook has to take the id from its argument.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_worker_has_an_id.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

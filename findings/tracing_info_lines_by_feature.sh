@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tracing-subscriber 0.3.23 with tracing 0.1.44: `tracing_subscriber::fmt::init()` loses its info and warning lines when any dependency turns on `env-filter`.
+# tracing-subscriber 0.3.23 with tracing 0.1.44: `fmt::init()` loses its info and warning lines when any dependency turns on `env-filter`.
 #
 # Guess: a feature adds what can be called. With `env-filter` there is the type `EnvFilter`; a program that does not use it logs what it logged:
 # info and above, or what RUST_LOG says.
-# Reality: with the feature `init()` uses an `EnvFilter`, whose default is error. Cargo turns a feature on for all crates of a build if one asks for it,
-# so it is enough that a dependency uses `EnvFilter` for itself. One program, which says a line of each level, alone and with such a dependency:
+# Reality: with the feature `init()` uses an `EnvFilter`, whose default is error. Cargo turns a feature on for all crates of a build if one asks for
+# it, so it is enough that a dependency uses `EnvFilter` for itself. One program, which says a line of each level, alone and with such a dependency:
 #
 #     RUST_LOG            alone                   with the dependency
 #     is not set          error, warn, info       error
@@ -12,8 +12,8 @@
 #     info                error, warn, info       error, warn, info
 #     fmt().init()        error, warn, info       error, warn, info
 #
-# Why it matters: adding a tool that looks at the program (console-subscriber has the feature among its defaults) takes its log away, without an error, a
-# warning or a changed line; a build of the whole workspace differs from one of the package alone. It is found when the log is needed. A
+# Why it matters: adding a tool that looks at the program (console-subscriber has the feature among its defaults) takes its log away, without an
+# error, a warning or a changed line; a build of the whole workspace differs from one of the package alone. It is found when the log is needed. A
 # library of this kind must not turn the feature on; a program names its level itself.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tracing_info_lines_by_feature.sh: needs cargo" >&2; exit 2; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tracing 0.1.44 with tracing-attributes 0.1.31: `#[instrument]` on a plain function that returns a future.
+# tracing 0.1.44 with tracing-attributes 0.1.31: the last expression of a plain function decides whether `#[instrument]` is for the call or for
+# the future that it returns.
 #
 # Guess: the function is not async, so the span is of the call that makes the future: it begins with the call, has the code of the
 # function's body in it, and is over when the future is returned. For the future itself `#[instrument]` is for async functions and async_trait.
