@@ -68,7 +68,8 @@ func main() {
 GO
 venv/bin/go build -o shop main.go
 ./shop shop.trace
-venv/bin/go tool trace -http=127.0.0.1:0 shop.trace > log 2>&1 &
+: > log
+venv/bin/go tool trace -http=127.0.0.1:0 shop.trace >> log 2>&1 &
 pages=$!
 for _ in $(seq 300); do
     address=$(sed -nE 's|.*(http://127\.0\.0\.1:[0-9]+).*|\1|p' log | sed -n 1p)

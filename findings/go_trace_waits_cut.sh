@@ -76,7 +76,8 @@ done
 # The milliseconds of a function in the profile.
 profiled() { awk -v name="$1" '$6 == name { found = int($4) } END { print found + 0 }' sync; }
 
-$go tool trace -http=127.0.0.1:0 shop.trace > log 2>&1 &
+: > log
+$go tool trace -http=127.0.0.1:0 shop.trace >> log 2>&1 &
 pages=$!
 for _ in $(seq 200); do
     address=$(sed -nE 's|.*(http://127\.0\.0\.1:[0-9]+).*|\1|p' log | sed -n 1p)
