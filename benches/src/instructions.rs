@@ -87,6 +87,13 @@ const WORKLOADS: &[Counted] = &[
         is_recorded: false,
     },
     Counted {
+        name: "mutex",
+        few: 2_000,
+        many: 12_000,
+        budget: None,
+        is_recorded: false,
+    },
+    Counted {
         name: "lock-thread",
         few: 10_000,
         many: 210_000,

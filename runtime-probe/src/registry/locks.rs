@@ -1,28 +1,22 @@
 //! Instrumented locks that have or had waiters: the holder of each, and its waiters.
 //!
-//! A lock has an entry from its first waiter until it is dropped, and each waiter has one for as long as it waits.
-//! Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor task alive. A reader never
-//! reads a lock itself: a forgotten future (`mem::forget`) keeps its entry though its lock may be gone.
+//! A lock has an entry from its first waiter until it is dropped, and each waiter has one for as long as it waits
+//! ([`waiters`](super::waiters)). Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor task
+//! alive. A reader never reads a lock itself: a forgotten future (`mem::forget`) keeps its entry though its lock may be gone.
 //!
-//! Invariants:
-//! 1. `version` is odd while an entry is in use. MUST change before any other field is written for the next owner, and last when
-//!    it ends; otherwise a reader mixes two owners.
-//! 2. A waiter names its lock by number and version, so it is no waiter of a later lock with that number.
+//! A waiter names its lock by number and version, so it is no waiter of a later lock with that number.
 
 use super::shelf::{Shelf, Slot};
+use super::versions::{open, read, shut};
+use super::waiters::{self, CAME_TO_FREE, Copied, LockKey};
 use crate::clock::Ticks;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::stack::wait_set::WaitSet;
 use std::num::NonZeroU32;
 use std::panic::Location;
-use std::ptr::{from_ref, null_mut};
+use std::ptr::{from_ref, null, null_mut};
 
 static LOCKS: Shelf<LockSlot> = Shelf::new();
-static WAITERS: Shelf<WaiterSlot> = Shelf::new();
-/// Numbers waiters in the order of their arrival.
-static ARRIVALS: AtomicU64 = AtomicU64::new(1);
-/// The number of waiters without an entry: all entries were in use.
-static MISSED: AtomicU64 = AtomicU64::new(0);
 
 /// The properties of a type of locks.
 #[derive(Debug)]
@@ -39,6 +33,17 @@ pub(crate) struct LockType {
     pub(crate) has_movable_guards: bool,
     /// Whether it is a `OnceCell`: the holder initializes the value, and all waiters get it.
     pub(crate) is_once: bool,
+    pub(crate) passing: Passing,
+}
+
+/// How a lock passes from holder to holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// There is one holder at a time, and a release makes the first waiter the next holder. So each holder between two
+    /// waiters has waited itself, and a release needs no count of the others.
+    ToOne,
+    /// There may be several holders, or one that comes before the waiters. So waiters are counted.
+    Unknown,
 }
 
 /// A holder or waiter. Packed to one word: a task is its id, a thread is its kernel id with the top bit set.
@@ -70,9 +75,13 @@ impl Who {
     }
 }
 
-struct LockSlot {
+/// An entry. Aligned, so that the threads that wait for two locks do not write to one cache line.
+#[repr(align(64))]
+pub(crate) struct LockSlot {
     version: AtomicU32,
     next: AtomicU32,
+    /// Its [`LockKey`].
+    key: AtomicU64,
     what: AtomicPtr<LockType>,
     created: AtomicPtr<Location<'static>>,
     /// The address of a part of the lock.
@@ -83,10 +92,17 @@ struct LockSlot {
     since: AtomicU64,
     /// Where the holder took the lock; null if not known.
     taken_at: AtomicPtr<WaitSet>,
-    /// The number of waits that have ended.
+    /// The number of waits that have ended, apart from `passed`.
     waits: AtomicU64,
     /// The sum of their times.
     waited: AtomicU64,
+    /// The number of waits that have ended with the lock. Of locks that are passed on: only their holder writes these two, so
+    /// it needs no locked instruction.
+    passed: AtomicU64,
+    /// The sum of their times.
+    passed_after: AtomicU64,
+    /// The begin of the last wait.
+    last_since: AtomicU64,
     /// Of a semaphore: the number of all its permits, taken or not.
     permits: AtomicU64,
     /// Of a semaphore: the number of forgotten permits. If there are any, `holder` is the last that forgot some.
@@ -103,28 +119,12 @@ pub(crate) struct Holding {
     pub(crate) taken_at: Option<&'static WaitSet>,
 }
 
-struct WaiterSlot {
-    version: AtomicU32,
-    next: AtomicU32,
-    lock: AtomicU32,
-    lock_version: AtomicU32,
-    arrival: AtomicU64,
-    /// The waiter, packed, with [`SHARED`] if it waits to read.
-    who: AtomicU64,
-    since: AtomicU64,
-    /// Of a semaphore: the number of permits that it waits for.
-    wanted: AtomicU32,
-    /// The poll of its task in which the future was polled last; 0 for a thread.
-    poll: AtomicU64,
-    /// The registrations of that poll up to this one.
-    waits: AtomicPtr<WaitSet>,
-}
-
 impl Slot for LockSlot {
     fn new() -> Self {
         LockSlot {
             version: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            key: AtomicU64::new(0),
             what: AtomicPtr::new(null_mut()),
             created: AtomicPtr::new(null_mut()),
             address: AtomicUsize::new(0),
@@ -133,6 +133,9 @@ impl Slot for LockSlot {
             taken_at: AtomicPtr::new(null_mut()),
             waits: AtomicU64::new(0),
             waited: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            passed_after: AtomicU64::new(0),
+            last_since: AtomicU64::new(0),
             permits: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
         }
@@ -143,67 +146,21 @@ impl Slot for LockSlot {
     }
 }
 
-impl Slot for WaiterSlot {
-    fn new() -> Self {
-        WaiterSlot {
-            version: AtomicU32::new(0),
-            next: AtomicU32::new(0),
-            lock: AtomicU32::new(0),
-            lock_version: AtomicU32::new(0),
-            arrival: AtomicU64::new(0),
-            who: AtomicU64::new(0),
-            since: AtomicU64::new(0),
-            wanted: AtomicU32::new(0),
-            poll: AtomicU64::new(0),
-            waits: AtomicPtr::new(null_mut()),
-        }
-    }
-
-    fn next(&self) -> &AtomicU32 {
-        &self.next
-    }
-}
-
-/// Begins an entry: writes the fields and makes the version odd.
-pub(super) fn open(version: &AtomicU32, write: impl FnOnce()) {
-    // Readers must see the even version before any field of this owner.
-    fence(Ordering::Release);
-    write();
-    let free = version.load(Ordering::Relaxed);
-    version.store(free.wrapping_add(1), Ordering::Release);
-}
-
-/// Ends an entry: makes the version even.
-pub(super) fn shut(version: &AtomicU32) {
-    let used = version.load(Ordering::Relaxed);
-    version.store(used.wrapping_add(1), Ordering::Relaxed);
-    // The next owner's writes come after the even version.
-    fence(Ordering::Release);
-}
-
-/// Reads an entry. `None` if it was not in use, or changed its owner meanwhile.
-pub(super) fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Option<R> {
-    let before = version.load(Ordering::Acquire);
-    if before.is_multiple_of(2) {
-        return None;
-    }
-    let found = read(before);
-    fence(Ordering::Acquire);
-    (version.load(Ordering::Relaxed) == before).then_some(found)
-}
-
-/// The number of a lock's entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LockNumber(pub(crate) NonZeroU32);
+/// A lock's entry.
+#[derive(Clone, Copy)]
+pub(crate) struct LockEntry(&'static LockSlot);
 
 /// Takes an entry for a lock, at its first waiter. `None` if all entries are in use.
 pub(crate) fn enlist(
     what: &'static LockType,
     created: Option<&'static Location<'static>>,
     address: usize,
-) -> Option<LockNumber> {
+) -> Option<LockEntry> {
     let (number, slot) = LOCKS.take()?;
     open(&slot.version, || {
+        let version = slot.version.load(Ordering::Relaxed).wrapping_add(1);
+        let key = LockKey::new(number.get(), version);
+        slot.key.store(key.0, Ordering::Relaxed);
         slot.what
             .store(from_ref(what).cast_mut(), Ordering::Relaxed);
         let created = created.map_or(null_mut(), |created| from_ref(created).cast_mut());
@@ -214,131 +171,114 @@ pub(crate) fn enlist(
         slot.taken_at.store(null_mut(), Ordering::Relaxed);
         slot.waits.store(0, Ordering::Relaxed);
         slot.waited.store(0, Ordering::Relaxed);
+        slot.passed.store(0, Ordering::Relaxed);
+        slot.passed_after.store(0, Ordering::Relaxed);
+        slot.last_since.store(0, Ordering::Relaxed);
         slot.permits.store(0, Ordering::Relaxed);
         slot.forgotten.store(0, Ordering::Relaxed);
     });
-    Some(LockNumber(number))
+    Some(LockEntry(slot))
 }
 
-impl LockNumber {
+impl LockEntry {
+    /// The entry of an address that [`LockEntry::address`] made; `None` for null.
+    ///
+    /// # Safety
+    /// It is null or such an address.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "slots live for ever")]
+    pub(crate) unsafe fn of_address(address: *const LockSlot) -> Option<LockEntry> {
+        // SAFETY: by contract. Slots live for ever.
+        unsafe { address.as_ref() }.map(LockEntry)
+    }
+
+    pub(crate) fn address(self) -> *const LockSlot {
+        self.0
+    }
+
     /// Frees the entry: the lock is dropped.
     pub(crate) fn delist(self) {
-        if let Some(slot) = LOCKS.slot(self.0) {
-            shut(&slot.version);
-            LOCKS.give(self.0);
+        shut(&self.0.version);
+        if let Some(number) = NonZeroU32::new(self.key().number()) {
+            LOCKS.give(number);
         }
     }
 
+    /// The number and the version, which distinguishes the locks that had this number.
+    #[inline(always)]
+    pub(crate) fn key(self) -> LockKey {
+        LockKey(self.0.key.load(Ordering::Relaxed))
+    }
+
+    /// The begin of a wait that begins now: later than that of any other that is seen here.
+    #[inline(always)]
+    pub(crate) fn begin_of_wait(self, now: Ticks) -> Ticks {
+        let since = now.max(self.0.last_since.load(Ordering::Relaxed) + 1);
+        self.0.last_since.store(since, Ordering::Relaxed);
+        since
+    }
+
     /// Sets the holder, as seen by a waiter. If the holder has set itself, more is known, and nothing changes.
-    pub(crate) fn is_held_by(self, holding: Holding) {
-        if LOCKS
-            .slot(self.0)
-            .is_some_and(|slot| slot.holder.load(Ordering::Relaxed) != holding.holder)
-        {
-            self.changes_hands(holding);
+    #[inline(always)]
+    pub(crate) fn is_held_by(self, holder: u64, holding: impl FnOnce() -> Holding) {
+        if self.0.holder.load(Ordering::Relaxed) != holder {
+            self.changes_hands(holding());
         }
     }
 
     /// Sets the number of all permits of a semaphore, as of `now`.
     #[cfg(feature = "semaphore")]
     pub(crate) fn has_permits(self, permits: u64, now: Ticks) {
-        if let Some(slot) = LOCKS.slot(self.0) {
-            slot.since.store(now, Ordering::Relaxed);
-            slot.permits.store(permits, Ordering::Relaxed);
-        }
+        self.0.since.store(now, Ordering::Relaxed);
+        self.0.permits.store(permits, Ordering::Relaxed);
     }
 
     /// Adds permits of a semaphore that `who` (packed) has forgotten.
     #[cfg(feature = "semaphore")]
     pub(crate) fn forgot(self, permits: u32, who: u64) {
-        if let Some(slot) = LOCKS.slot(self.0) {
-            slot.forgotten
-                .fetch_add(u64::from(permits), Ordering::Relaxed);
-            slot.holder.store(who, Ordering::Relaxed);
-        }
-    }
-
-    /// The version, which distinguishes the locks that had this number.
-    #[cfg(feature = "semaphore")]
-    pub(super) fn version(self) -> u32 {
-        let slot = LOCKS.slot(self.0);
-        slot.map_or(0, |slot| slot.version.load(Ordering::Relaxed))
+        self.0
+            .forgotten
+            .fetch_add(u64::from(permits), Ordering::Relaxed);
+        self.0.holder.store(who, Ordering::Relaxed);
     }
 
     /// Sets the holder.
+    #[inline(always)]
     pub(crate) fn changes_hands(self, holding: Holding) {
-        if let Some(slot) = LOCKS.slot(self.0) {
-            let taken_at = holding
-                .taken_at
-                .map_or(null_mut(), |waits| from_ref(waits).cast_mut());
-            // Null between two holders, so that no reader combines two of them.
-            slot.taken_at.store(null_mut(), Ordering::Relaxed);
-            slot.since.store(holding.since, Ordering::Relaxed);
-            slot.holder.store(holding.holder, Ordering::Release);
-            slot.taken_at.store(taken_at, Ordering::Release);
-        }
+        let slot = self.0;
+        let taken_at = holding.taken_at.map_or(null(), from_ref).cast_mut();
+        // Null between two holders, so that no reader combines two of them.
+        slot.taken_at.store(null_mut(), Ordering::Relaxed);
+        slot.since.store(holding.since, Ordering::Relaxed);
+        slot.holder.store(holding.holder, Ordering::Release);
+        slot.taken_at.store(taken_at, Ordering::Release);
     }
-}
 
-/// A waiter's entry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiter(NonZeroU32);
+    /// The lock was released.
+    #[inline(always)]
+    pub(crate) fn is_free(self, now: Ticks) {
+        self.0.taken_at.store(null_mut(), Ordering::Relaxed);
+        self.0.since.store(now, Ordering::Relaxed);
+        self.0.holder.store(0, Ordering::Release);
+    }
 
-impl Waiter {
-    /// Makes an entry for `who` (packed, perhaps with [`SHARED`]). If all entries are in use, the result is `None`, and
-    /// the waiter is counted as missed.
-    pub(crate) fn new(lock: LockNumber, who: u64, wanted: u32, since: Ticks) -> Option<Waiter> {
-        let version = LOCKS.slot(lock.0)?.version.load(Ordering::Relaxed);
-        let Some((number, slot)) = WAITERS.take() else {
-            MISSED.fetch_add(1, Ordering::Relaxed);
-            return None;
+    /// A wait has ended with a lock that is passed on. Only its holder.
+    #[inline(always)]
+    pub(crate) fn count_passed(self, waited: Ticks) {
+        let add = |sum: &AtomicU64, more: u64| {
+            sum.store(
+                sum.load(Ordering::Relaxed).wrapping_add(more),
+                Ordering::Relaxed,
+            );
         };
-        open(&slot.version, || {
-            let arrival = ARRIVALS.fetch_add(1, Ordering::Relaxed);
-            slot.lock.store(lock.0.get(), Ordering::Relaxed);
-            slot.lock_version.store(version, Ordering::Relaxed);
-            slot.arrival.store(arrival, Ordering::Relaxed);
-            slot.who.store(who, Ordering::Relaxed);
-            slot.since.store(since, Ordering::Relaxed);
-            slot.wanted.store(wanted, Ordering::Relaxed);
-            slot.poll.store(0, Ordering::Relaxed);
-            slot.waits.store(null_mut(), Ordering::Relaxed);
-        });
-        Some(Waiter(number))
+        add(&self.0.passed, 1);
+        add(&self.0.passed_after, waited);
     }
 
-    /// The future was polled by `who` (packed, perhaps with [`SHARED`]), in this poll of that task, and still waits.
-    pub(crate) fn polled(&self, who: u64, poll: u64, waits: Option<&'static WaitSet>) {
-        if let Some(slot) = WAITERS.slot(self.0) {
-            let waits = waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut());
-            slot.who.store(who, Ordering::Relaxed);
-            slot.waits.store(waits, Ordering::Relaxed);
-            slot.poll.store(poll, Ordering::Release);
-        }
-    }
-
-    /// The registrations of the last poll of its future.
-    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
-    pub(crate) fn waits(&self) -> Option<&'static WaitSet> {
-        let slot = WAITERS.slot(self.0)?;
-        // SAFETY: null, or an interned set, which lives for ever.
-        unsafe { slot.waits.load(Ordering::Relaxed).as_ref() }
-    }
-
-    /// Ends the wait. `is_wait` tells whether it counts as a wait of its lock.
-    pub(crate) fn leave(self, is_wait: bool, now: Ticks) {
-        let Some(slot) = WAITERS.slot(self.0) else {
-            return;
-        };
-        // The lock is alive while a waiter leaves it.
-        let lock = NonZeroU32::new(slot.lock.load(Ordering::Relaxed));
-        if is_wait && let Some(lock) = lock.and_then(|lock| LOCKS.slot(lock)) {
-            let waited = now.saturating_sub(slot.since.load(Ordering::Relaxed));
-            lock.waits.fetch_add(1, Ordering::Relaxed);
-            lock.waited.fetch_add(waited, Ordering::Relaxed);
-        }
-        shut(&slot.version);
-        WAITERS.give(self.0);
+    /// Another wait has ended.
+    pub(crate) fn count(self, waited: Ticks) {
+        self.0.waits.fetch_add(1, Ordering::Relaxed);
+        self.0.waited.fetch_add(waited, Ordering::Relaxed);
     }
 }
 
@@ -375,10 +315,10 @@ pub(crate) struct LockView {
 pub(crate) struct WaiterView {
     pub(crate) lock: u32,
     pub(crate) lock_version: u32,
-    pub(crate) arrival: u64,
     pub(crate) who: Who,
     /// Whether it waits to read.
     pub(crate) is_shared: bool,
+    /// Of two waiters of a lock, the later one has a later begin.
     pub(crate) since: Ticks,
     pub(crate) wanted: u32,
     pub(crate) poll: u64,
@@ -414,6 +354,10 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
         )
     };
     let is_same = slot.holder.load(Ordering::Relaxed) == holder;
+    let sum = |a: &AtomicU64, b: &AtomicU64| {
+        let of_both = a.load(Ordering::Relaxed);
+        of_both.wrapping_add(b.load(Ordering::Relaxed))
+    };
     Some(LockView {
         number,
         version,
@@ -425,8 +369,8 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
         address: slot.address.load(Ordering::Relaxed),
         since: slot.since.load(Ordering::Relaxed),
         taken_at: taken_at.filter(|_| is_same),
-        waits: slot.waits.load(Ordering::Relaxed),
-        waited: slot.waited.load(Ordering::Relaxed),
+        waits: sum(&slot.waits, &slot.passed),
+        waited: sum(&slot.waited, &slot.passed_after),
         permits: slot.permits.load(Ordering::Relaxed),
         forgotten: slot.forgotten.load(Ordering::Relaxed),
     })
@@ -434,32 +378,25 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
 
 /// All waiters, in the order of their arrival.
 pub(crate) fn waiters() -> Vec<WaiterView> {
-    let slots = WAITERS.slots();
-    let mut waiters: Vec<WaiterView> = slots
-        .filter_map(|(_, slot)| read(&slot.version, |_| waiter_view(slot)))
-        .collect();
-    waiters.sort_unstable_by_key(|waiter| waiter.arrival);
+    let mut waiters: Vec<WaiterView> = waiters::all().map(waiter_view).collect();
+    waiters.sort_by_key(|waiter| waiter.since);
     waiters
 }
 
-#[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
-fn waiter_view(slot: &WaiterSlot) -> WaiterView {
-    let who = slot.who.load(Ordering::Relaxed);
+fn waiter_view(copied: Copied) -> WaiterView {
     WaiterView {
-        lock: slot.lock.load(Ordering::Relaxed),
-        lock_version: slot.lock_version.load(Ordering::Relaxed),
-        arrival: slot.arrival.load(Ordering::Relaxed),
-        who: Who::unpack(who & !SHARED),
-        is_shared: who & SHARED != 0,
-        since: slot.since.load(Ordering::Relaxed),
-        wanted: slot.wanted.load(Ordering::Relaxed),
-        poll: slot.poll.load(Ordering::Acquire),
-        // SAFETY: null, or an interned set, which lives for ever.
-        waits: unsafe { slot.waits.load(Ordering::Relaxed).as_ref() },
+        lock: copied.lock.number(),
+        lock_version: copied.lock.version(),
+        who: Who::unpack(copied.who & !(SHARED | CAME_TO_FREE)),
+        is_shared: copied.who & SHARED != 0,
+        since: copied.since,
+        wanted: copied.wanted,
+        poll: copied.poll,
+        waits: copied.waits,
     }
 }
 
 /// The number of waiters that had no entry.
 pub(crate) fn missed() -> u64 {
-    MISSED.load(Ordering::Relaxed)
+    waiters::missed()
 }

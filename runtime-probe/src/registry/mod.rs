@@ -13,7 +13,7 @@
 //! * [`local_sets`]: the `LocalSet`s and their polls;
 //! * [`names`]: the names of tasks;
 //! * [`join_sets`]: the number of tasks in `JoinSet`s;
-//! * `shelf`, [`locks`]: locks with waiters, and their holders;
+//! * `shelf`, `versions`, [`waiters`], [`locks`]: locks with waiters, and their holders;
 //! * [`address_filter`], [`sampled_blocks`]: live sampled blocks of memory;
 //! * [`custom`]: profiles of the program's own;
 //! * [`vars`]: variables that the program publishes;
@@ -65,4 +65,7 @@ pub(crate) mod slab;
 pub(crate) mod task;
 pub(crate) mod threads;
 pub(crate) mod vars;
+mod versions;
+#[cfg_attr(not(feature = "sync"), allow(dead_code, reason = "of locks"))]
+pub(crate) mod waiters;
 pub(crate) mod wake_slot;

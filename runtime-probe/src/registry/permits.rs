@@ -4,9 +4,12 @@
 //! named by number and version.
 
 #[cfg(feature = "semaphore")]
-use super::locks::{LockNumber, open};
-use super::locks::{MOVABLE, Who, read, shut};
+use super::locks::LockEntry;
+use super::locks::{MOVABLE, Who};
 use super::shelf::{Shelf, Slot};
+#[cfg(feature = "semaphore")]
+use super::versions::open;
+use super::versions::{read, shut};
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use std::num::NonZeroU32;
@@ -49,11 +52,12 @@ impl Holder {
     /// Makes an entry: `who` (packed, perhaps with [`MOVABLE`]) holds `count` permits of that semaphore. `None` if all entries
     /// are in use.
     #[cfg(feature = "semaphore")]
-    pub(crate) fn new(lock: LockNumber, who: u64, count: u32, since: Ticks) -> Option<Holder> {
+    pub(crate) fn new(lock: LockEntry, who: u64, count: u32, since: Ticks) -> Option<Holder> {
         let (number, slot) = HOLDERS.take()?;
         open(&slot.version, || {
-            slot.lock.store(lock.0.get(), Ordering::Relaxed);
-            slot.lock_version.store(lock.version(), Ordering::Relaxed);
+            slot.lock.store(lock.key().number(), Ordering::Relaxed);
+            slot.lock_version
+                .store(lock.key().version(), Ordering::Relaxed);
             slot.count.store(count, Ordering::Relaxed);
             slot.who.store(who, Ordering::Relaxed);
             slot.since.store(since, Ordering::Relaxed);

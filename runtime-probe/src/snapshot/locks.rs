@@ -281,7 +281,7 @@ fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
     Waiter {
         who: view.who,
         is_shared: view.is_shared,
-        arrival: view.arrival,
+        arrival: view.since,
         since_ns: scale.since(view.since),
         wanted: view.wanted,
         poll: view.poll,

@@ -27,7 +27,7 @@ pub(crate) mod raw;
 mod waiters;
 
 use super::regions::ThreadBlocked;
-use crate::registry::locks::LockType;
+use crate::registry::locks::{LockType, Passing};
 use held::{Exclusive, Held, Shared};
 use mode::{Access, Mode, Owned, Reader, Sole};
 use std::any::type_name;
@@ -65,6 +65,7 @@ impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
         has_permits: false,
         has_movable_guards: true,
         is_once: false,
+        passing: Passing::ToOne,
     };
 }
 
@@ -76,6 +77,7 @@ impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
         has_permits: false,
         has_movable_guards: true,
         is_once: false,
+        passing: Passing::Unknown,
     };
 }
 
@@ -88,14 +90,19 @@ impl<G: ?Sized> Typed for Door<G> {
         has_permits: false,
         has_movable_guards: false,
         is_once: false,
+        passing: Passing::Unknown,
     };
 }
 
 impl<G, T> Guarded<G, T> {
     #[track_caller]
-    pub(crate) const fn new(gate: G, value: T) -> Self {
+    pub(crate) const fn new(gate: G, value: T) -> Self
+    where
+        Self: Typed,
+    {
+        let waiters = Waiters::new(Some(Location::caller()), Self::TYPE.passing);
         Guarded {
-            door: Door::new(gate),
+            door: Door { waiters, gate },
             value: UnsafeCell::new(value),
         }
     }
@@ -114,14 +121,14 @@ impl<G, T: ?Sized> Guarded<G, T> {
 impl<G> Door<G> {
     #[track_caller]
     pub(crate) const fn new(gate: G) -> Self {
-        let waiters = Waiters::new(Some(Location::caller()));
+        let waiters = Waiters::new(Some(Location::caller()), Passing::Unknown);
         Door { waiters, gate }
     }
 
     /// The same for a constant, which has no location.
     #[cfg(feature = "lock_api")]
     pub(crate) const fn constant(gate: G) -> Self {
-        let waiters = Waiters::new(None);
+        let waiters = Waiters::new(None, Passing::Unknown);
         Door { waiters, gate }
     }
 
@@ -159,13 +166,13 @@ impl<G: ?Sized> Door<G> {
         block: impl FnOnce(&'a G) -> R,
         is_in: impl FnOnce(&R) -> bool,
     ) -> R {
-        let mut wait = Wait::new::<M>(&self.waiters);
-        wait.begin(Self::TYPE);
+        let mut wait = Wait::new(&self.waiters);
+        wait.begin::<M>(Self::TYPE, 0);
         let blocked = ThreadBlocked::new();
         let result = block(&self.gate);
         drop(blocked);
         if is_in(&result) {
-            wait.end::<M>();
+            wait.end::<M>(Self::TYPE);
         }
         result
     }
@@ -182,14 +189,27 @@ impl<G: ?Sized> Door<G> {
 macro_rules! ways {
     ($gate:ty, $permit:ident, $value:ident, $mode:ident: $wait:ident, $wait_owned:ident, $try:ident, $try_owned:ident, $block:ident) => {
         impl<T: ?Sized> Guarded<$gate, T> {
-            pub(crate) fn $wait<'a, O>(
-                &'a self,
-                guard: impl Fn(Held<'a, $permit<'a, ()>, $value<T>>) -> O,
-            ) -> impl Future<Output = O> {
-                let Door { waiters, gate } = &self.door;
-                Waiting::<Self, $mode, _, _>::new(waiters, gate.$wait(), move |permit| {
-                    guard(Held::new(waiters, permit, $value::new(&self.value), ()))
-                })
+            /// Waits for the lock that `of` finds in `whole`.
+            #[inline]
+            pub(crate) fn $wait<'a, W: ?Sized, O>(
+                whole: &'a W,
+                of: impl Fn(&'a W) -> &'a Self,
+                guard: impl Fn(Held<'a, $permit<'a, ()>, $value<T>>, &'a W) -> O,
+            ) -> impl Future<Output = O>
+            where
+                T: 'a,
+            {
+                let Door { waiters, gate } = &of(whole).door;
+                Waiting::<Self, $mode, _, _, _>::new(
+                    waiters,
+                    gate.$wait(),
+                    whole,
+                    move |permit, whole| {
+                        let Guarded { door, value } = of(whole);
+                        let held = Held::new(&door.waiters, permit, $value::new(value), ());
+                        guard(held, whole)
+                    },
+                )
             }
 
             #[expect(unsafe_code, reason = "guards that own their lock refer to themselves")]
@@ -199,11 +219,13 @@ macro_rules! ways {
             ) -> Held<'static, $permit<'static, ()>, $value<T>, Arc<L>> {
                 // SAFETY: the lock is inside of the `Arc`, which this future, and then the guard, drop last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-                let permit =
-                    Waiting::<Self, Owned<$mode>, _, _>::new(waiters, gate.$wait(), |permit| {
-                        permit
-                    })
-                    .await;
+                let permit = Waiting::<Self, Owned<$mode>, _, _, _>::new(
+                    waiters,
+                    gate.$wait(),
+                    &(),
+                    |permit, _| permit,
+                )
+                .await;
                 let value = $value::new(&of(&lock).value);
                 Held::new(waiters, permit, value, lock)
             }
@@ -231,10 +253,10 @@ macro_rules! ways {
             #[track_caller]
             pub(crate) fn $block(&self) -> Held<'_, $permit<'_, ()>, $value<T>> {
                 let Door { waiters, gate } = &self.door;
-                let mut wait = Wait::new::<$mode>(waiters);
-                wait.begin(Self::TYPE);
+                let mut wait = Wait::new(waiters);
+                wait.begin::<$mode>(Self::TYPE, 0);
                 let permit = gate.$block();
-                wait.end::<$mode>();
+                wait.end::<$mode>(Self::TYPE);
                 Held::new(waiters, permit, $value::new(&self.value), ())
             }
         }
@@ -254,10 +276,10 @@ impl<T: ?Sized> Guarded<Mutex<()>, T> {
     ) -> Held<'static, MutexGuard<'static, ()>, Exclusive<T>, Arc<L>> {
         // SAFETY: the lock is inside of the `Arc`, which the guard drops last.
         let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-        let mut wait = Wait::new::<Owned<Sole>>(waiters);
-        wait.begin(Self::TYPE);
+        let mut wait = Wait::new(waiters);
+        wait.begin::<Owned<Sole>>(Self::TYPE, 0);
         let permit = gate.blocking_lock();
-        wait.end::<Owned<Sole>>();
+        wait.end::<Owned<Sole>>(Self::TYPE);
         let value = Exclusive::new(&of(&lock).value);
         Held::new(waiters, permit, value, lock)
     }

@@ -94,11 +94,11 @@ fn look() -> Vec<Specimen> {
         let (a, b) = (gate::<u8>(), gate::<[u64; 3]>());
         let _held = (a.0.try_lock(), b.0.try_lock());
         let _written = (a.1.try_write(), b.1.try_write());
-        let (lock, other) = (a.0.lock(drop), b.0.lock(drop));
+        let (lock, other) = (lock_of(&a.0), lock_of(&b.0));
         taken.extend(common(Reason::Mutex, lock, other));
-        let (read, other) = (a.1.read(drop), b.1.read(drop));
+        let (read, other) = (read_of(&a.1), read_of(&b.1));
         taken.extend(common(Reason::RwLockRead, read, other));
-        let (write, other) = (a.1.write(drop), b.1.write(drop));
+        let (write, other) = (write_of(&a.1), write_of(&b.1));
         taken.extend(common(Reason::RwLockWrite, write, other));
         let (_sender, mut a) = broadcast::channel::<u8>(1);
         let (_other, mut b) = broadcast::channel::<[u64; 3]>(1);
@@ -138,6 +138,21 @@ fn gate<T: Default>() -> (
         Guarded::new(tokio::sync::Mutex::new(()), T::default()),
         Guarded::new(tokio::sync::RwLock::new(()), T::default()),
     )
+}
+
+#[cfg(feature = "sync")]
+fn lock_of<T>(lock: &Guarded<tokio::sync::Mutex<()>, T>) -> impl Future {
+    Guarded::lock(lock, |lock| lock, |held, _| drop(held))
+}
+
+#[cfg(feature = "sync")]
+fn read_of<T>(lock: &Guarded<tokio::sync::RwLock<()>, T>) -> impl Future {
+    Guarded::read(lock, |lock| lock, |held, _| drop(held))
+}
+
+#[cfg(feature = "sync")]
+fn write_of<T>(lock: &Guarded<tokio::sync::RwLock<()>, T>) -> impl Future {
+    Guarded::write(lock, |lock| lock, |held, _| drop(held))
 }
 
 /// The common begin of the stacks of two futures.

@@ -24,6 +24,8 @@ use crate::registry::slab::RecordRef;
 use crate::registry::task;
 use crate::registry::task::{Generation, Kind, Record, TOLD_AT_ITS_END, Waking, Written};
 use crate::registry::threads::{self, Slot};
+#[cfg(feature = "sync")]
+use crate::registry::waiters::Polled;
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::stack::template::{self, AnchorFrame, WholeThread};
@@ -131,12 +133,40 @@ fn first_packed(thread: &Cell<u64>) -> u64 {
     thread.get()
 }
 
-/// The number of the poll under way on this thread, and its registrations so far; 0 outside of any.
+/// The id of the task that this thread polls, and the time: the begin of that poll, because the clock costs more than the
+/// rest of a release or of the end of a wait. `None` outside of any poll.
+///
+/// In a closure, and while anything is switched on, the time is read from the clock.
 #[cfg(feature = "sync")]
-pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
-    current().map_or((0, None), |record| {
-        (record.poll(), record.waits_of_this_poll())
-    })
+#[inline(always)]
+pub(super) fn task_and_time() -> Option<(u64, clock::Ticks)> {
+    let here = Here::get();
+    let poll = here.innermost().if_a_poll()?;
+    let slot = here.slot();
+    let time = match slot.has_reasons() {
+        false => slot.now.load(Ordering::Relaxed),
+        true => clock::ticks(),
+    };
+    Some((poll.record().id(), time))
+}
+
+/// The poll under way on this thread, with the task or else the thread, packed with these bits, and its registrations so
+/// far.
+#[cfg(feature = "sync")]
+#[inline(always)]
+pub(super) fn polled(bits: u64) -> Polled {
+    match current() {
+        Some(record) => Polled {
+            who: record.id() | bits,
+            poll: record.poll(),
+            waits: record.waits_of_this_poll(),
+        },
+        None => Polled {
+            who: current_packed() | bits,
+            poll: 0,
+            waits: None,
+        },
+    }
 }
 
 /// How many registrations the poll under way on this thread has made so far; 0 outside of any.
@@ -382,20 +412,55 @@ const fn written<const WRITTEN: bool>() -> Written {
 #[expect(unsafe_code, reason = "captures")]
 unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
+    let anchor = Anchor { pc, sp, fp };
+    // A task that waits at several places in turn.
+    let next = record.has_no_waits_yet().then(|| {
+        // SAFETY: by this function's own contract; the last waits are those of the record's task, and so is this poll.
+        unsafe { template::follows(&anchor, record.last_waits()) }
+    });
+    if let Some(next) = next.flatten() {
+        let slot = Here::get().slot();
+        slot.keep_waits(poll.mark(), record.last_waits());
+        return record.set_waits(Some(next));
+    }
+    // SAFETY: passed on.
+    unsafe { register_otherwise::<WRITTEN>(poll, pc, sp, fp) };
+}
+
+/// A registration that does not follow the previous one as an earlier time.
+///
+/// # Safety
+/// As for [`register`].
+#[inline(never)]
+#[expect(unsafe_code, reason = "captures")]
+unsafe fn register_otherwise<const WRITTEN: bool>(
+    poll: &PollFrame,
+    pc: usize,
+    sp: usize,
+    fp: usize,
+) {
+    let record = poll.record();
     let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
     let last = record.last_waits();
     // SAFETY: by this function's own contract.
     if last.is_some_and(|last| unsafe { template::repeats_loosely(&anchor, root, last) }) {
         return record.repeat_waits();
     }
+    let is_first = record.has_no_waits_yet();
     let of_this_poll = record.waits_of_this_poll();
+    let slot = Here::get().slot();
     if of_this_poll.is_none() {
-        Here::get().slot().keep_waits(poll.mark(), last);
+        slot.keep_waits(poll.mark(), last);
     }
     let earlier = of_this_poll.or_else(|| template::carried(record.waits_to_carry()?));
     let frame = &CLONE_FRAMES[usize::from(WRITTEN)];
     // SAFETY: by this function's own contract.
     let waits = unsafe { template::capture(frame, anchor, root, poll.meta(), earlier, last) };
+    if is_first && let (Some(last), Some(set)) = (last, waits) {
+        // One time in 16, by the thread's last stamp.
+        let is_chosen = slot.now.load(Ordering::Relaxed) >> 4 & 15 == 0;
+        last.set_successor(set, is_chosen);
+    }
     record.set_waits(waits);
 }
 

@@ -211,7 +211,19 @@ pub(crate) unsafe fn repeats(anchor: &Anchor, last: &OnlyPath) -> bool {
     unsafe { last.is_taken(anchor) && !is_verifying() }
 }
 
-/// The same by any other path.
+/// The set of the current registration, if it is the one that followed `last` in an earlier poll, by a path of fixed frames.
+///
+/// # Safety
+/// As for [`capture`], and `last` is of the same future.
+#[inline(always)]
+#[expect(unsafe_code, reason = "passes its own contract on")]
+pub(crate) unsafe fn follows(anchor: &Anchor, last: Option<&WaitSet>) -> Option<&'static WaitSet> {
+    // SAFETY: passed on.
+    let set = unsafe { last?.successor(anchor) };
+    set.filter(|_| !is_verifying())
+}
+
+/// The same as [`repeats`] by any other path.
 ///
 /// # Safety
 /// As for [`capture`].
@@ -369,12 +381,13 @@ unsafe fn walk(
     }
     // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` is
     // dropped.
-    let (inner, hit, repeated) = unsafe {
+    let (inner, hit, others) = unsafe {
         let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
         let hit = hit.map(|template| template.path.stack);
         let repeated = last
             .filter(|last| last.takes_fixed_path(&anchor) || takes_loose_path(&anchor, root, last));
-        (&mut *capturer.inner.get(), hit, repeated)
+        let followed = last.and_then(|last| last.successor(&anchor));
+        (&mut *capturer.inner.get(), hit, [repeated, followed])
     };
     let high = own.high();
     let scratch = &mut inner.scratch;
@@ -397,7 +410,8 @@ unsafe fn walk(
     let set = push(earlier, stack);
     let Some(stack) = stack else { return set };
 
-    let hits = hit.into_iter().chain(repeated.map(|set| set.last));
+    let others = others.into_iter().flatten();
+    let hits = hit.into_iter().chain(others.map(|set| set.last));
     for hit in hits {
         COUNTERS.verified.fetch_add(1, Ordering::Relaxed);
         if !std::ptr::eq(hit, stack) {

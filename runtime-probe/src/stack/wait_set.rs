@@ -55,6 +55,9 @@ pub(crate) struct WaitSet {
     only: OnlyPath,
     /// The same path; null until it is known.
     path: AtomicPtr<Path>,
+    /// The set of the first registration of a poll that followed one with this set by another path; null until there was
+    /// one.
+    successor: AtomicPtr<WaitSet>,
     /// The earlier registrations of the same poll.
     pub(crate) earlier: Option<&'static WaitSet>,
     /// The stack of the last registration.
@@ -153,6 +156,7 @@ impl WaitSet {
             carried: false,
             only: OnlyPath::unknown(),
             path: AtomicPtr::new(std::ptr::null_mut()),
+            successor: AtomicPtr::new(std::ptr::null_mut()),
         }
         .intern()
     }
@@ -201,6 +205,7 @@ impl WaitSet {
                     carried: true,
                     only: OnlyPath::unknown(),
                     path: AtomicPtr::new(std::ptr::null_mut()),
+                    successor: AtomicPtr::new(std::ptr::null_mut()),
                 }
                 .intern()
             })
@@ -225,6 +230,29 @@ impl WaitSet {
         }
         // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
         Some(unsafe { &*self.path.load(Ordering::Relaxed) })
+    }
+
+    /// The set that followed one with this set, if the path to its only registration is taken as in [`OnlyPath::is_taken`].
+    ///
+    /// # Safety
+    /// The same.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) unsafe fn successor(&self, anchor: &Anchor) -> Option<&'static WaitSet> {
+        // Acquire: pairs with the Release in `set_successor`. SAFETY: null, or an interned set, which lives for ever.
+        let set = unsafe { self.successor.load(Ordering::Acquire).as_ref() }?;
+        // SAFETY: passed on.
+        unsafe { set.only.is_taken(anchor) }.then_some(set)
+    }
+
+    /// A poll with `set` followed one with this set. Unless there is none yet, the successor is replaced only if
+    /// `is_chosen`: threads that disagree would write to one cache line in each wait.
+    pub(crate) fn set_successor(&self, set: &'static WaitSet, is_chosen: bool) {
+        if is_chosen || self.successor.load(Ordering::Relaxed).is_null() {
+            // Release: a thread that loads this sees the set.
+            let new = std::ptr::from_ref(set).cast_mut();
+            self.successor.store(new, Ordering::Release);
+        }
     }
 
     /// Sets the path, unless there is one. Does nothing if the path does not lead to the set's only stack.
@@ -313,6 +341,47 @@ mod tests {
             let fixed = unsafe { set.takes_fixed_path(&anchor_at(0x1000, &another)) };
             assert!(!fixed, "another return address");
         }
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "compares with an array")]
+    fn a_successor_is_found_by_its_path_and_replaced_if_chosen() {
+        let set = |leaf, is_fixed| {
+            let anchor = Anchor {
+                pc: 0x3000,
+                sp: 0,
+                fp: 0,
+            };
+            let path = Path::intern(&anchor, 64, &[(8, leaf)], is_fixed, stack(leaf)).unwrap();
+            let set = WaitSet::push(None, stack(leaf)).unwrap();
+            set.set_path(path);
+            set
+        };
+        let [last, next, other] = [21, 22, 23].map(|leaf| set(leaf, true));
+        let found = |leaf: usize| {
+            let words = [0, leaf];
+            let sp = words.as_ptr().expose_provenance();
+            let anchor = Anchor {
+                pc: 0x3000,
+                sp,
+                fp: 0,
+            };
+            // SAFETY: the anchor's stack is the array.
+            unsafe { last.successor(&anchor) }.map(std::ptr::from_ref)
+        };
+        let (of_next, of_other) = (
+            Some(std::ptr::from_ref(next)),
+            Some(std::ptr::from_ref(other)),
+        );
+        assert_eq!((found(22), found(23)), (None, None));
+        last.set_successor(next, false);
+        assert_eq!((found(22), found(23)), (of_next, None));
+        last.set_successor(other, false);
+        assert_eq!((found(22), found(23)), (of_next, None));
+        last.set_successor(other, true);
+        assert_eq!((found(22), found(23)), (None, of_other));
+        last.set_successor(set(24, false), true);
+        assert_eq!(found(24), None, "its frames have no fixed sizes");
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Waits for the lock. Mirrors [`tokio::sync::Mutex::lock`]; cancel safe, but a place in the queue is lost.
+    #[inline]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
-        self.0.lock(|held| MutexGuard::new(held, self))
+        Guarded::lock(self, |lock| &lock.0, MutexGuard::new)
     }
 
     /// Blocks the thread until it has the lock. Mirrors [`tokio::sync::Mutex::blocking_lock`].

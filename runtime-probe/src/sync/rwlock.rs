@@ -67,8 +67,9 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Waits until it may read. Mirrors [`tokio::sync::RwLock::read`]; cancel safe, but a place in the queue is lost.
+    #[inline]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
-        self.0.read(RwLockReadGuard::new)
+        Guarded::read(&self.0, |lock| lock, |held, _| RwLockReadGuard::new(held))
     }
 
     /// Blocks the thread until it may read. Mirrors [`tokio::sync::RwLock::blocking_read`].
@@ -102,8 +103,9 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Waits until it may write. Mirrors [`tokio::sync::RwLock::write`]; cancel safe, but a place in the queue is lost.
+    #[inline]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
-        self.0.write(RwLockWriteGuard::new)
+        Guarded::write(&self.0, |lock| lock, |held, _| RwLockWriteGuard::new(held))
     }
 
     /// Blocks the thread until it may write. Mirrors [`tokio::sync::RwLock::blocking_write`].

@@ -70,6 +70,14 @@ impl Record {
         self.last_waits()
     }
 
+    /// Whether a registration would be the first one of this poll, without any that an earlier poll has left to it.
+    #[cfg(not(probe_loom))]
+    #[inline(always)]
+    pub(crate) fn has_no_waits_yet(&self) -> bool {
+        !is_of(self.waits_poll.load(Ordering::Relaxed), self.poll())
+            && self.flags.load(Ordering::Relaxed) & FROZEN == 0
+    }
+
     /// Sets the stacks of this poll's registrations. Only the polling thread, during the poll.
     #[inline(always)]
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {

@@ -5,7 +5,7 @@
 
 use super::mode::Sole;
 use super::waiters::{Charge, Typed, Wait, Waiters};
-use crate::registry::locks::LockType;
+use crate::registry::locks::{LockType, Passing};
 use std::any::type_name;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
@@ -28,6 +28,7 @@ impl<T> Typed for Once<T> {
         has_permits: false,
         has_movable_guards: false,
         is_once: true,
+        passing: Passing::Unknown,
     };
 }
 
@@ -35,7 +36,7 @@ impl<T> Once<T> {
     #[track_caller]
     pub(crate) const fn new(cell: OnceCell<T>) -> Self {
         Once {
-            waiters: Waiters::new(Some(Location::caller())),
+            waiters: Waiters::new(Some(Location::caller()), Passing::Unknown),
             cell,
         }
     }
@@ -92,13 +93,13 @@ impl<T> Once<T> {
 
     /// Polls the cell's future. The caller is one of the waiters until it initializes the value.
     async fn watched<R>(&self, makes: &AtomicBool, value: impl Future<Output = R>) -> R {
-        let mut wait = Wait::new::<Sole>(&self.waiters);
+        let mut wait = Wait::new(&self.waiters);
         let mut value = pin!(value);
         poll_fn(|context| {
             let polled = value.as_mut().poll(context);
             match (&polled, makes.load(Ordering::Relaxed)) {
-                (Poll::Pending, true) => wait.end::<Sole>(),
-                (Poll::Pending, false) => wait.pending(Self::TYPE),
+                (Poll::Pending, true) => wait.end::<Sole>(Self::TYPE),
+                (Poll::Pending, false) => wait.pending::<Sole>(Self::TYPE, 0),
                 (Poll::Ready(_), _) => {}
             }
             polled

@@ -7,9 +7,10 @@
 //! Allowed here: an entry for each guard. Forbidden: any influence on which waiter gets permits from tokio's semaphore,
 //! and when.
 
+use super::mode::Sole;
 use super::waiters::{Typed, Wait, Waiters};
 use crate::clock;
-use crate::registry::locks::{LockNumber, LockType, MOVABLE};
+use crate::registry::locks::{LockEntry, LockType, MOVABLE, Passing};
 use crate::registry::permits::Holder;
 use crate::source::{self, waker};
 use std::panic::Location;
@@ -34,6 +35,7 @@ impl Typed for Permits {
         has_permits: true,
         has_movable_guards: true,
         is_once: false,
+        passing: Passing::Unknown,
     };
 }
 
@@ -69,7 +71,7 @@ impl Permits {
     #[track_caller]
     pub(crate) const fn new(gate: Semaphore, permits: usize) -> Self {
         Permits {
-            waiters: Waiters::new(Some(Location::caller())),
+            waiters: Waiters::new(Some(Location::caller()), Passing::Unknown),
             all: AtomicUsize::new(permits),
             gate,
         }
@@ -82,7 +84,8 @@ impl Permits {
     pub(crate) async fn acquire(&self, count: u32, guard: Guard) -> Result<Taken, AcquireError> {
         let acquire = Acquire {
             acquire: self.gate.acquire_many(count),
-            wait: Wait::of_permits(&self.waiters, count),
+            wait: Wait::new(&self.waiters),
+            count,
         };
         let permit = acquire.await?;
         Ok(self.taken(permit, count, guard))
@@ -95,8 +98,8 @@ impl Permits {
 
     #[track_caller]
     pub(crate) fn blocking_acquire(&self, count: u32, guard: Guard) -> Result<Taken, AcquireError> {
-        let mut wait = Wait::of_permits(&self.waiters, count);
-        wait.begin(Self::TYPE);
+        let mut wait = Wait::new(&self.waiters);
+        wait.begin::<Sole>(Self::TYPE, count);
         let permit = self.gate.blocking_acquire_many(count)?;
         wait.end_with_permits();
         Ok(self.taken(permit, count, guard))
@@ -114,9 +117,9 @@ impl Permits {
     pub(crate) fn forget(&self, taken: &mut Taken) {
         let count = std::mem::take(&mut taken.count);
         if taken.holder.take().is_some()
-            && let Some(number) = self.waiters.known()
+            && let Some(entry) = self.waiters.known()
         {
-            number.forgot(told(count), waker::current_packed());
+            entry.forgot(told(count), waker::current_packed());
         }
         self.change_all(|all| all.saturating_sub(count));
     }
@@ -137,7 +140,7 @@ impl Permits {
         permit.forget();
         let holder = source::is_on().then(|| {
             let (who, now) = (guard.holder(), clock::ticks());
-            Holder::new(self.number()?, who, count, now)
+            Holder::new(self.entry()?, who, count, now)
         });
         Taken {
             count: count as usize,
@@ -145,13 +148,13 @@ impl Permits {
         }
     }
 
-    fn number(&self) -> Option<LockNumber> {
+    fn entry(&self) -> Option<LockEntry> {
         if let Some(known) = self.waiters.known() {
             return Some(known);
         }
-        let number = self.waiters.number(Self::TYPE)?;
-        self.tell(number);
-        Some(number)
+        let entry = self.waiters.entry(Self::TYPE)?;
+        self.tell(entry);
+        Some(entry)
     }
 
     fn change_all(&self, change: impl Fn(usize) -> usize) {
@@ -159,23 +162,23 @@ impl Permits {
         let _ = self
             .all
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
-        if let Some(number) = self.waiters.known() {
-            self.tell(number);
+        if let Some(entry) = self.waiters.known() {
+            self.tell(entry);
         }
     }
 
     /// Permits are about to be returned, and there may be waiters.
     fn touched(&self) {
         if self.waiters.is_contended()
-            && let Some(number) = self.waiters.known()
+            && let Some(entry) = self.waiters.known()
         {
-            self.tell(number);
+            self.tell(entry);
         }
     }
 
-    fn tell(&self, number: LockNumber) {
+    fn tell(&self, entry: LockEntry) {
         let all = self.all.load(Ordering::Relaxed);
-        number.has_permits(all as u64, clock::ticks());
+        entry.has_permits(all as u64, clock::ticks());
     }
 }
 
@@ -199,7 +202,7 @@ impl Taken {
         let holder = self.holder.as_ref().and_then(|holder| {
             holder.set_count(told(self.count));
             let (who, now) = (guard.holder(), clock::ticks());
-            Holder::new(permits.number()?, who, told(count), now)
+            Holder::new(permits.entry()?, who, told(count), now)
         });
         Some(Taken { count, holder })
     }
@@ -215,6 +218,7 @@ struct Acquire<'a, F> {
     /// Dropped first: the permits that it returns go to others before this waiter leaves.
     acquire: F,
     wait: Wait<'a>,
+    count: u32,
 }
 
 impl<P, F: Future<Output = Result<P, AcquireError>>> Future for Acquire<'_, F> {
@@ -224,14 +228,15 @@ impl<P, F: Future<Output = Result<P, AcquireError>>> Future for Acquire<'_, F> {
     #[expect(unsafe_code, reason = "pin projection")]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: `acquire` is pinned with this future: it is never moved out, there is no `Drop` of our own, and this is Unpin
-        // only if `acquire` is. The other is not pinned.
-        let (acquire, wait) = unsafe {
+        // only if `acquire` is. The others are not pinned.
+        let (acquire, wait, count) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.acquire), &mut this.wait)
+            let acquire = Pin::new_unchecked(&mut this.acquire);
+            (acquire, &mut this.wait, this.count)
         };
         let result = acquire.poll(context);
         match &result {
-            Poll::Pending => wait.pending(<Permits as Typed>::TYPE),
+            Poll::Pending => wait.pending::<Sole>(<Permits as Typed>::TYPE, count),
             Poll::Ready(Ok(_)) => wait.end_with_permits(),
             // The semaphore is closed. Dropping `wait` ends it.
             Poll::Ready(Err(_)) => {}

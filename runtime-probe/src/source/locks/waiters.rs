@@ -7,6 +7,9 @@
 //! Where this differs from Go (`semrelease`): Go's queue has timestamps for its head and its tail, and assumes that the
 //! waiters between arrived evenly. Here each waiter counts exactly.
 //!
+//! A lock that is passed on ([`Passing::ToOne`]) needs neither count nor sum while no fraction is set: a wait and the release
+//! that ends it are plain stores to the entries of lock and waiter.
+//!
 //! Allowed here: a few words under a lock of our own that is held for a few instructions, at waits and at releases with
 //! waiters; tokio's lock takes a similar mutex at these moments. Forbidden: allocating (except for an entry, if there
 //! were never so many waiters), calling foreign code. A lock without waiters only stores its holder and does one load.
@@ -14,14 +17,16 @@
 use super::mode::Mode;
 use crate::clock::{self, Ticks};
 use crate::demand;
-use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
-use crate::registry::locks::{self, Holding, LockNumber, LockType, MOVABLE, SHARED, Waiter};
+use crate::primitive::{AtomicPtr, AtomicU64, Mutex, Ordering, lock};
+use crate::registry::locks::{
+    self, Holding, LockEntry, LockSlot, LockType, MOVABLE, Passing, SHARED,
+};
+use crate::registry::waiters::{Begin, CAME_TO_FREE, Polled, Waiter};
 use crate::source::{self, labels, waker};
 use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{MUTEX, WaitSite};
 use std::future::Future;
 use std::marker::PhantomData;
-use std::num::NonZeroU32;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{from_ref, null_mut};
@@ -30,11 +35,16 @@ use std::task::{Context, Poll};
 
 /// The waiters of one lock, and its holder.
 pub(super) struct Waiters {
-    /// Whether a release has work to do: waits to charge, or readers to inform. Written under the lock of `queue`.
-    /// Relaxed: a release may miss a waiter that has just arrived, and which has hardly waited.
+    /// Whether a release has work to do: waits to charge, or readers to inform. Relaxed: a release may miss a waiter that
+    /// has just arrived, and which has hardly waited.
+    ///
+    /// Set by waiters: when they begin, and when they have the lock. Written by releases, and under the lock of `queue`.
     contended: AtomicBool,
-    /// The lock's entry in the registry, from its first waiter on; 0 before.
-    number: AtomicU32,
+    /// Whether the queue has waiting time, or waiters whose time is counted. Written under its lock.
+    counts: AtomicBool,
+    passing: Passing,
+    /// The lock's entry in the registry, from its first waiter on; null before.
+    entry: AtomicPtr<LockSlot>,
     /// The holder, packed, perhaps with [`PLACED`]; 0 if the lock is free. Of several readers, the last one.
     holder: AtomicU64,
     /// Where it was taken, if `holder` has [`PLACED`].
@@ -51,7 +61,7 @@ const _: () = assert!(PLACED & (SHARED | MOVABLE) == 0);
 /// The count and the sum. Pure arithmetic.
 #[derive(Debug)]
 struct Queue {
-    /// The number of waiters, also of those whose time is not counted.
+    /// The number of waiters, also of those whose time is not counted. Not of a lock that is passed on.
     present: u32,
     /// Whether the registry has the holder, so that a release has to update it.
     told: bool,
@@ -115,10 +125,12 @@ impl Queue {
 }
 
 impl Waiters {
-    pub(super) const fn new(created: Option<&'static Location<'static>>) -> Self {
+    pub(super) const fn new(created: Option<&'static Location<'static>>, passing: Passing) -> Self {
         Waiters {
             contended: AtomicBool::new(false),
-            number: AtomicU32::new(0),
+            counts: AtomicBool::new(false),
+            passing,
+            entry: AtomicPtr::new(null_mut()),
             holder: AtomicU64::new(0),
             taken_at: AtomicPtr::new(null_mut()),
             created,
@@ -126,10 +138,13 @@ impl Waiters {
         }
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+    /// Changes the queue. `and_told`: the registry has a holder or a waiter, whatever the queue has.
+    fn change<R>(&self, and_told: bool, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = lock(&self.queue);
         let result = change(&mut queue);
-        let contended = queue.present > 0 || queue.told || queue.uncharged > 0;
+        let counts = queue.waiting > 0 || queue.uncharged > 0;
+        let contended = counts || queue.present > 0 || queue.told || and_told;
+        self.counts.store(counts, Ordering::Relaxed);
         self.contended.store(contended, Ordering::Relaxed);
         result
     }
@@ -184,12 +199,33 @@ impl Waiters {
         }
     }
 
-    /// Samples the release of a lock with waiters, with its stack.
+    /// The release of a lock with waiters, or whose holder is in the registry.
     #[cold]
     #[inline(never)]
     fn released_contended(&self) {
-        self.tell(None);
-        let waited = self.change(|queue| {
+        if self.passing == Passing::ToOne && !self.counts.load(Ordering::Relaxed) {
+            // The next holder has waited, and sets it again. If there is none, no one waits.
+            self.contended.store(false, Ordering::Relaxed);
+            if let Some(entry) = self.known() {
+                let time = waker::task_and_time().map(|(_, time)| time);
+                entry.is_free(time.unwrap_or_else(clock::ticks));
+            }
+        } else {
+            self.released_counted();
+        }
+    }
+
+    /// The same with a count: samples the release, with its stack.
+    #[cold]
+    #[inline(never)]
+    fn released_counted(&self) {
+        if let Some(entry) = self.known() {
+            entry.changes_hands(Holding {
+                since: clock::ticks(),
+                ..self.holding()
+            });
+        }
+        let waited = self.change(false, |queue| {
             queue.told = false;
             let counts = queue.waiting > 0 || queue.uncharged > 0;
             counts.then(|| queue.charge(clock::ticks()))
@@ -203,20 +239,134 @@ impl Waiters {
         }
     }
 
+    /// A task begins to wait for a lock that is passed on, and whose waiters are not counted. `None` if there is more to do.
+    #[inline(always)]
+    fn enter_line(&self, bits: u64) -> Option<Waiter> {
+        // An entry is only made if the probe is on.
+        let entry = self.known()?;
+        if demand::Demand::Releases.is_on() {
+            return None;
+        }
+        self.contended.store(true, Ordering::Relaxed);
+        // If the holder had to wait for the lock, it has set its own entry, which also has the time.
+        let holder = self.holder.load(Ordering::Acquire);
+        entry.is_held_by(holder, || self.holding());
+        let begin = Begin {
+            since: entry.begin_of_wait(clock::ticks()),
+            counted: 0,
+            wanted: 0,
+        };
+        Some(Waiter::new(entry.key(), begin, || waker::polled(bits)))
+    }
+
+    /// A wait begins. Its time is counted if releases are sampled.
+    fn enter(&self, what: &'static LockType, polled: Polled, wanted: u32) -> Waiter {
+        let now = clock::ticks();
+        let counted = match self.passing == Passing::ToOne && !demand::Demand::Releases.is_on() {
+            true => {
+                self.contended.store(true, Ordering::Relaxed);
+                0
+            }
+            false => self.enter_queue(what, now),
+        };
+        let holder = self.holder.load(Ordering::Acquire);
+        let Some(entry) = self.entry(what) else {
+            return Waiter::missing();
+        };
+        if !what.has_permits {
+            entry.is_held_by(holder & !PLACED, || self.holding());
+        }
+        let begin = Begin {
+            since: entry.begin_of_wait(now),
+            counted,
+            wanted,
+        };
+        Waiter::new(entry.key(), begin, || polled)
+    }
+
+    /// Counts a waiter. Returns the begin of its counted time.
+    fn enter_queue(&self, what: &'static LockType, now: Ticks) -> Ticks {
+        // Permits are not charged: a release of permits need not be what the others wait for.
+        let counts = !what.has_permits && demand::Demand::Releases.is_on();
+        let is_present = self.passing == Passing::Unknown;
+        self.change(true, |queue| {
+            queue.present += u32::from(is_present);
+            match counts {
+                // At least 1: 0 means that the time is not counted.
+                true => queue.enter(now).max(1),
+                false => 0,
+            }
+        })
+    }
+
+    /// A waiter has a lock that is passed on, in the mode of these bits.
+    #[cold]
+    #[inline(never)]
+    fn passed(&self, waiter: Waiter, bits: u64) {
+        // A wait of a thread has no registrations. One that began in this poll began after its begin.
+        if let Some((task, now)) = waker::task_and_time()
+            && waiter.counted() == 0
+            && let taken_at @ Some(_) = waiter.waits()
+            && let Some(entry) = self.known()
+            && let Some(waited) = now.checked_sub(waiter.since())
+        {
+            self.contended.store(true, Ordering::Relaxed);
+            entry.count_passed(waited);
+            entry.changes_hands(Holding {
+                holder: task | bits,
+                since: now,
+                taken_at,
+            });
+            waiter.end();
+        } else {
+            self.passed_otherwise(waiter, bits);
+        }
+    }
+
+    /// A waiter has the lock, in the mode of these bits.
+    #[cold]
+    #[inline(never)]
+    fn passed_otherwise(&self, waiter: Waiter, bits: u64) {
+        let holder = waker::current_packed() | bits;
+        self.holder.store(holder, Ordering::Relaxed);
+        if demand::Demand::Releases.is_on() {
+            self.note_place(holder);
+        }
+        let waits = waiter.waits();
+        self.leave(waiter, true, Queue::leave);
+        if let Some(entry) = self.known() {
+            let holding = self.holding();
+            entry.changes_hands(Holding {
+                since: clock::ticks(),
+                taken_at: waits.or(holding.taken_at),
+                ..holding
+            });
+        }
+    }
+
     /// A wait ends: the waiter has the lock or has given up. `count` updates the sum.
     #[cold]
     #[inline(never)]
-    fn leave(&self, waiter: Present, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
-        if let Some(entry) = waiter.entry {
-            entry.leave(waiter.is_wait, clock::ticks());
+    fn leave(&self, waiter: Waiter, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
+        let counted = waiter.counted();
+        if let Some(waited) = waiter.waited(clock::ticks())
+            && let Some(entry) = self.known()
+        {
+            entry.count(waited);
         }
-        self.change(|queue| {
-            queue.present -= 1;
-            queue.told |= has_it;
-            if waiter.since != 0 {
-                count(queue, waiter.since, clock::ticks());
-            }
-        });
+        waiter.end();
+        let is_present = self.passing == Passing::Unknown;
+        if is_present || counted != 0 {
+            self.change(!is_present, |queue| {
+                queue.present -= u32::from(is_present);
+                queue.told |= has_it;
+                if counted != 0 {
+                    count(queue, counted, clock::ticks());
+                }
+            });
+        } else if has_it {
+            self.contended.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether there may be waiters.
@@ -226,45 +376,44 @@ impl Waiters {
     }
 
     /// The entry in the registry, made for the first waiter; `None` if there is no room.
-    pub(super) fn number(&self, what: &'static LockType) -> Option<LockNumber> {
-        if let Some(number) = self.known() {
-            return Some(number);
-        }
+    pub(super) fn entry(&self, what: &'static LockType) -> Option<LockEntry> {
+        self.known().or_else(|| self.new_entry(what))
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    fn new_entry(&self, what: &'static LockType) -> Option<LockEntry> {
         let new = locks::enlist(what, self.created, from_ref(self).addr())?;
         // Two first waiters may be here at once.
-        let stored =
-            self.number
-                .compare_exchange(0, new.0.get(), Ordering::Relaxed, Ordering::Relaxed);
+        let stored = self.entry.compare_exchange(
+            null_mut(),
+            new.address().cast_mut(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         match stored {
             Ok(_) => Some(new),
             Err(first) => {
                 new.delist();
-                NonZeroU32::new(first).map(LockNumber)
+                // SAFETY: this function has stored it.
+                unsafe { LockEntry::of_address(first) }
             }
         }
     }
 
-    pub(super) fn known(&self) -> Option<LockNumber> {
-        NonZeroU32::new(self.number.load(Ordering::Relaxed)).map(LockNumber)
-    }
-
-    /// Updates the holder in the registry. `waits` are the registrations of its wait for the lock.
-    fn tell(&self, waits: Option<&'static WaitSet>) {
-        if let Some(number) = self.known() {
-            let holding = self.holding();
-            number.changes_hands(Holding {
-                since: clock::ticks(),
-                taken_at: waits.or(holding.taken_at),
-                ..holding
-            });
-        }
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    pub(super) fn known(&self) -> Option<LockEntry> {
+        // Acquire: pairs with the exchange in `new_entry`. SAFETY: null, or stored there.
+        unsafe { LockEntry::of_address(self.entry.load(Ordering::Acquire)) }
     }
 }
 
 impl Drop for Waiters {
     fn drop(&mut self) {
-        if let Some(number) = self.known() {
-            number.delist();
+        if let Some(entry) = self.known() {
+            entry.delist();
         }
     }
 }
@@ -304,110 +453,87 @@ impl<M: Mode> Drop for Charge<'_, M> {
 /// A waiter. If it is dropped without [`Wait::end`], it has given up.
 pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
-    /// The number of permits of a semaphore.
-    wanted: u32,
-    /// Whether it waits to read.
-    is_shared: bool,
     /// Set when the wait begins.
-    present: Option<Present>,
-}
-
-/// A waiter that has begun to wait.
-#[derive(Clone, Copy)]
-struct Present {
-    /// The begin of its counted time; 0 if it is not counted.
-    since: Ticks,
-    /// `None` if there was no room.
-    entry: Option<Waiter>,
-    /// Whether the lock was held when the wait began. Blocking threads become waiters before they know that.
-    is_wait: bool,
+    begun: Option<Waiter>,
 }
 
 impl<'a> Wait<'a> {
-    pub(super) fn new<M: Mode>(waiters: &'a Waiters) -> Self {
+    #[inline(always)]
+    pub(super) fn new(waiters: &'a Waiters) -> Self {
         Wait {
             waiters,
-            wanted: 0,
-            is_shared: M::BITS & SHARED != 0,
-            present: None,
+            begun: None,
         }
     }
 
-    /// A waiter for permits of a semaphore.
-    #[cfg(feature = "semaphore")]
-    pub(super) fn of_permits(waiters: &'a Waiters, wanted: u32) -> Self {
-        Wait {
-            waiters,
-            wanted,
-            is_shared: false,
-            present: None,
+    /// A thread begins to wait in the mode `M`, for `wanted` permits of a semaphore.
+    pub(super) fn begin<M: Mode>(&mut self, what: &'static LockType, wanted: u32) {
+        if self.begun.is_none() && source::is_on() {
+            // A thread becomes a waiter before it knows whether it has to wait.
+            let comes_to_free =
+                !what.has_permits && self.waiters.holder.load(Ordering::Relaxed) == 0;
+            let mark = if comes_to_free { CAME_TO_FREE } else { 0 };
+            let polled = Polled {
+                who: waker::current_packed() | M::BITS & SHARED | mark,
+                poll: 0,
+                waits: None,
+            };
+            self.begun = Some(self.waiters.enter(what, polled, wanted));
         }
     }
 
-    /// Begins the wait. Its time is counted if releases are sampled.
-    pub(super) fn begin(&mut self, what: &'static LockType) {
-        if self.present.is_none() && source::is_on() {
-            self.present = Some(self.enter(what));
+    /// The waiting future was polled, and still waits in the mode `M`, for `wanted` permits of a semaphore.
+    #[inline(always)]
+    pub(super) fn pending<M: Mode>(&mut self, what: &'static LockType, wanted: u32) {
+        let bits = M::BITS & SHARED;
+        match what.passing {
+            Passing::ToOne => self.waits_in_line(what, bits),
+            Passing::Unknown => self.waits(what, bits, wanted),
         }
     }
 
-    /// The waiting future was polled, and still waits.
-    pub(super) fn pending(&mut self, what: &'static LockType) {
-        self.begin(what);
-        if let Some(entry) = self.present.and_then(|present| present.entry) {
-            let (poll, waits) = waker::current_poll();
+    #[cold]
+    #[inline(never)]
+    fn waits_in_line(&mut self, what: &'static LockType, bits: u64) {
+        if self.begun.is_none()
+            && let Some(waiter) = self.waiters.enter_line(bits)
+        {
+            self.begun = Some(waiter);
+        } else {
+            self.waits(what, bits, 0);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn waits(&mut self, what: &'static LockType, bits: u64, wanted: u32) {
+        let polled = waker::polled(bits);
+        match self.begun {
             // The future may have been moved to another task since its last poll.
-            entry.polled(self.who(), poll, waits);
-        }
-    }
-
-    /// The task that this thread polls, or else the thread, packed.
-    fn who(&self) -> u64 {
-        waker::current_packed() | if self.is_shared { SHARED } else { 0 }
-    }
-
-    fn enter(&self, what: &'static LockType) -> Present {
-        // Permits are not charged: a release of permits need not be what the others wait for.
-        let counts = !what.has_permits && demand::Demand::Releases.is_on();
-        let since = self.waiters.change(|queue| {
-            queue.present += 1;
-            match counts {
-                // At least 1: 0 means that the time is not counted.
-                true => queue.enter(clock::ticks()).max(1),
-                false => 0,
+            Some(waiter) => waiter.polled(polled),
+            None if source::is_on() => {
+                self.begun = Some(self.waiters.enter(what, polled, wanted));
             }
-        });
-        let holding = self.waiters.holding();
-        let entry = self.waiters.number(what).and_then(|number| {
-            // If the holder had to wait for the lock, it has set its own entry, which also has the time.
-            if !what.has_permits {
-                number.is_held_by(holding);
-            }
-            Waiter::new(number, self.who(), self.wanted, clock::ticks())
-        });
-        Present {
-            since,
-            entry,
-            is_wait: what.has_permits || holding.holder != 0,
+            None => {}
         }
     }
 
     /// The waiter has its permits. No release is charged.
     #[cfg(feature = "semaphore")]
     pub(super) fn end_with_permits(&mut self) {
-        if let Some(present) = self.present.take() {
-            self.waiters.leave(present, false, |_, _, _| {});
+        if let Some(waiter) = self.begun.take() {
+            self.waiters.leave(waiter, false, |_, _, _| {});
         }
     }
 
     /// The waiter has the lock.
     #[inline(always)]
-    pub(super) fn end<M: Mode>(&mut self) {
-        if let Some(present) = self.present.take() {
-            self.waiters.taken::<M>();
-            let waits = present.entry.and_then(|entry| entry.waits());
-            self.waiters.leave(present, true, Queue::leave);
-            self.waiters.tell(waits);
+    pub(super) fn end<M: Mode>(&mut self, what: &'static LockType) {
+        if let Some(waiter) = self.begun.take() {
+            match what.passing {
+                Passing::ToOne => self.waiters.passed(waiter, M::BITS),
+                Passing::Unknown => self.waiters.passed_otherwise(waiter, M::BITS),
+            }
         }
     }
 }
@@ -415,37 +541,40 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(present) = self.present.take() {
+        if let Some(waiter) = self.begun.take() {
             let give_up = |queue: &mut Queue, _, now| queue.give_up(now);
-            self.waiters.leave(present, false, give_up);
+            self.waiters.leave(waiter, false, give_up);
         }
     }
 }
 
 /// A lock whose type has a name for dumps.
-pub(super) trait Typed {
+pub(crate) trait Typed {
     const TYPE: &'static LockType;
 }
 
 /// A future that waits for a lock `L` in the mode `M`. It is a waiter from its first pending poll on. Its output is
-/// made by `guard`.
+/// made by `guard`, of the permit and of `whole`, so that `guard` need not capture what has the lock.
 ///
 /// Written by hand: an async fn for each of these steps would move the guard once more.
-pub(super) struct Waiting<'a, L: ?Sized, M, F, G> {
+pub(super) struct Waiting<'a, L: ?Sized, M, F, W: ?Sized, G> {
     /// Dropped first: the lock that it returns goes to others before this waiter leaves.
     acquire: F,
     wait: Wait<'a>,
+    whole: &'a W,
     guard: G,
     mode: PhantomData<M>,
     lock: PhantomData<fn(&L)>,
 }
 
-impl<'a, L: ?Sized, M: Mode, F, G> Waiting<'a, L, M, F, G> {
-    pub(super) fn new(waiters: &'a Waiters, acquire: F, guard: G) -> Self {
-        let wait = Wait::new::<M>(waiters);
+impl<'a, L: ?Sized, M: Mode, F, W: ?Sized, G> Waiting<'a, L, M, F, W, G> {
+    #[inline(always)]
+    pub(super) fn new(waiters: &'a Waiters, acquire: F, whole: &'a W, guard: G) -> Self {
+        let wait = Wait::new(waiters);
         Waiting {
             acquire,
             wait,
+            whole,
             guard,
             mode: PhantomData,
             lock: PhantomData,
@@ -453,29 +582,35 @@ impl<'a, L: ?Sized, M: Mode, F, G> Waiting<'a, L, M, F, G> {
     }
 }
 
-impl<L: Typed + ?Sized, M: Mode, F: Future, O, G: Fn(F::Output) -> O> Future
-    for Waiting<'_, L, M, F, G>
+impl<'a, L, M, F, W, O, G> Future for Waiting<'a, L, M, F, W, G>
+where
+    L: Typed + ?Sized,
+    M: Mode,
+    F: Future,
+    W: ?Sized,
+    G: Fn(F::Output, &'a W) -> O,
 {
     type Output = O;
 
-    #[inline]
+    #[inline(always)]
     #[expect(unsafe_code, reason = "pin projection")]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
         // SAFETY: `acquire` is pinned with this future: it is never moved out, there is no `Drop` of our own, and this is
         // Unpin only if `acquire` is. The others are not pinned.
-        let (acquire, wait, guard) = unsafe {
+        let (acquire, this) = unsafe {
             let this = self.get_unchecked_mut();
             let acquire = Pin::new_unchecked(&mut this.acquire);
-            (acquire, &mut this.wait, &this.guard)
+            (acquire, (&mut this.wait, this.whole, &this.guard))
         };
+        let (wait, whole, guard) = this;
         match acquire.poll(context) {
             Poll::Pending => {
-                wait.pending(L::TYPE);
+                wait.pending::<M>(L::TYPE, 0);
                 Poll::Pending
             }
             Poll::Ready(permit) => {
-                wait.end::<M>();
-                Poll::Ready(guard(permit))
+                wait.end::<M>(L::TYPE);
+                Poll::Ready(guard(permit, whole))
             }
         }
     }

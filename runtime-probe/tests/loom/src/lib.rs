@@ -77,6 +77,8 @@ mod registry {
     pub(crate) mod sampled_blocks;
     pub(crate) mod shelf;
     pub(crate) mod task;
+    mod versions;
+    mod waiters;
     pub(crate) mod wake_slot;
 
     pub(crate) mod names {
@@ -119,6 +121,51 @@ mod registry {
         }
 
         pub(crate) static SITES: [Site; 3] = [Site::of(0), Site::of(1), Site::of(2)];
+    }
+
+    pub(crate) use waiters::WaiterSlot;
+
+    /// What a thread needs for its waits.
+    pub(crate) struct WaiterEntries(&'static shelf::Shelf<WaiterSlot>, waiters::Spares);
+
+    impl WaiterEntries {
+        pub(crate) fn new(shelf: &'static shelf::Shelf<WaiterSlot>) -> Self {
+            let spares = waiters::Spares::closed();
+            spares.open();
+            WaiterEntries(shelf, spares)
+        }
+
+        /// Begins a wait of this number.
+        pub(crate) fn begin(&self, wait: u64) -> &'static WaiterSlot {
+            let slot = self.1.take(self.0).expect("a slot of the shelf");
+            let (who, poll) = (wait * 8, 0);
+            let polled = waiters::Polled {
+                who,
+                poll,
+                waits: None,
+            };
+            let begin = waiters::Begin {
+                since: wait,
+                counted: 0,
+                wanted: 0,
+            };
+            slot.begin(waiters::LockKey(wait), begin, polled);
+            slot
+        }
+
+        pub(crate) fn end(&self, slot: &'static WaiterSlot) {
+            slot.end();
+            if !self.1.push(slot) {
+                waiters::give_back(self.0, slot);
+            }
+        }
+    }
+
+    /// The words of each copy: (lock, since, who, poll).
+    pub(crate) fn copies(shelf: &'static shelf::Shelf<WaiterSlot>) -> Vec<(u64, u64, u64, u64)> {
+        let copies = shelf.slots().filter_map(|(_, slot)| slot.copy());
+        let words = copies.map(|copy| (copy.lock.0, copy.since, copy.who, copy.poll));
+        words.collect()
     }
 
     use crate::labels::LabelSet;
@@ -190,5 +237,6 @@ mod record;
 mod ring;
 mod sampled_blocks;
 mod shelf_slots;
+mod waiter_entries;
 mod wake_slot;
 mod word_lists;
