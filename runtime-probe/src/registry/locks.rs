@@ -218,12 +218,10 @@ impl LockEntry {
         since
     }
 
-    /// Sets the holder, as seen by a waiter. If the holder has set itself, more is known, and nothing changes.
+    /// The holder, packed.
     #[inline(always)]
-    pub(crate) fn is_held_by(self, holder: u64, holding: impl FnOnce() -> Holding) {
-        if self.0.holder.load(Ordering::Relaxed) != holder {
-            self.changes_hands(holding());
-        }
+    pub(crate) fn holder(self) -> u64 {
+        self.0.holder.load(Ordering::Relaxed)
     }
 
     /// Sets the number of all permits of a semaphore, as of `now`.

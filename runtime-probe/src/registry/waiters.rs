@@ -377,11 +377,19 @@ mod alive {
         /// Ends the entry. Only its owner, and only once.
         #[inline(always)]
         pub(crate) fn end(self) {
-            if self.0.number.load(Ordering::Relaxed) != 0 {
+            self.end_before(|| ());
+        }
+
+        /// Ends the entry, so that no copy has it any more, and then calls `after`.
+        #[inline(always)]
+        pub(crate) fn end_before(self, after: impl FnOnce()) {
+            let is_entry = self.0.number.load(Ordering::Relaxed) != 0;
+            if is_entry {
                 self.0.end();
-                if !SPARES.with(|spares| spares.push(self.0)) {
-                    keep_or_return(self.0);
-                }
+            }
+            after();
+            if is_entry && !SPARES.with(|spares| spares.push(self.0)) {
+                keep_or_return(self.0);
             }
         }
     }

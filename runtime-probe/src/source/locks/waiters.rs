@@ -248,9 +248,7 @@ impl Waiters {
             return None;
         }
         self.contended.store(true, Ordering::Relaxed);
-        // If the holder had to wait for the lock, it has set its own entry, which also has the time.
-        let holder = self.holder.load(Ordering::Acquire);
-        entry.is_held_by(holder, || self.holding());
+        self.tell_holder(entry);
         let begin = Begin {
             since: entry.begin_of_wait(clock::ticks()),
             counted: 0,
@@ -269,12 +267,11 @@ impl Waiters {
             }
             false => self.enter_queue(what, now),
         };
-        let holder = self.holder.load(Ordering::Acquire);
         let Some(entry) = self.entry(what) else {
             return Waiter::missing();
         };
         if !what.has_permits {
-            entry.is_held_by(holder & !PLACED, || self.holding());
+            self.tell_holder(entry);
         }
         let begin = Begin {
             since: entry.begin_of_wait(now),
@@ -282,6 +279,32 @@ impl Waiters {
             wanted,
         };
         Waiter::new(entry.key(), begin, || polled)
+    }
+
+    /// Sets the holder in the registry, as seen by a waiter. If it had to wait for the lock, it has set itself, and has more
+    /// to tell.
+    #[inline(always)]
+    fn tell_holder(&self, entry: LockEntry) {
+        if entry.holder() != self.holder.load(Ordering::Acquire) {
+            self.tell_another_holder(entry);
+        }
+    }
+
+    /// The same for a holder that the registry does not have.
+    #[cold]
+    #[inline(never)]
+    fn tell_another_holder(&self, entry: LockEntry) {
+        // The lock may change hands here. The next holder stores itself in the lock before the registry, so what is stored
+        // here after it is found to be outdated.
+        for _ in 0..3 {
+            let holding = self.holding();
+            if entry.holder() != holding.holder {
+                entry.changes_hands(holding);
+            }
+            if self.holder.load(Ordering::Acquire) & !PLACED == holding.holder {
+                return;
+            }
+        }
     }
 
     /// Counts a waiter. Returns the begin of its counted time.
@@ -310,14 +333,18 @@ impl Waiters {
             && let Some(entry) = self.known()
             && let Some(waited) = now.checked_sub(waiter.since())
         {
+            let holder = task | bits;
+            self.holder.store(holder, Ordering::Relaxed);
             self.contended.store(true, Ordering::Relaxed);
             entry.count_passed(waited);
-            entry.changes_hands(Holding {
-                holder: task | bits,
-                since: now,
-                taken_at,
+            // The entry ends first. Otherwise it would look like a waiter for itself.
+            waiter.end_before(|| {
+                entry.changes_hands(Holding {
+                    holder,
+                    since: now,
+                    taken_at,
+                });
             });
-            waiter.end();
         } else {
             self.passed_otherwise(waiter, bits);
         }
