@@ -1,7 +1,10 @@
 //! The holder of a lock, as the waiting tasks name it: for every way to take a lock, and never a wrong one.
 #![cfg(feature = "full")]
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof;
@@ -99,6 +102,75 @@ fn the_page_of_the_locks() {
     );
     assert!(text.contains("\n\t\t3 at "), "{text}");
     holder.abort();
+}
+
+/// Tasks on several threads wait for one lock, and some give up. Each wait is counted once, and none is left behind.
+#[test]
+fn each_wait_of_a_contended_lock_is_counted_once() {
+    value!(Contended);
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(4).enable_all().build().unwrap();
+    let lock = Arc::new(Mutex::new(Contended::default()));
+    let tasks = [0, 1, 2, 3, 4, 5].map(|number| {
+        let lock = Arc::clone(&lock);
+        runtime.spawn(async move {
+            let mut waits = 0;
+            for turn in 0..5_000 {
+                let gives_up = (turn + number) % 3 == 0;
+                let (mut wait, mut has_waited) = (pin!(lock.lock()), false);
+                let guard = poll_fn(|context| match wait.as_mut().poll(context) {
+                    Poll::Pending => {
+                        has_waited = true;
+                        if gives_up {
+                            Poll::Ready(None)
+                        } else {
+                            Poll::Pending
+                        }
+                    }
+                    Poll::Ready(guard) => Poll::Ready(Some(guard)),
+                });
+                if let Some(_guard) = guard.await {
+                    task::yield_now().await;
+                }
+                waits += u64::from(has_waited);
+            }
+            waits
+        })
+    });
+    let waits: u64 = runtime.block_on(async {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum
+    });
+    assert!(waits > 1_000, "{waits}");
+
+    let guard = lock.blocking_lock();
+    let waiter = runtime.spawn({
+        let lock = Arc::clone(&lock);
+        async move { drop(lock.lock().await) }
+    });
+    until(|text| text.matches("::Contended> created at").count() == 1);
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let json = get(
+        server.local_addr().unwrap(),
+        "/debug/pprof/locks?format=json",
+    );
+    let json: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    let mut locks = json["locks"].as_array().unwrap().iter();
+    let is_this =
+        |lock: &&serde_json::Value| lock["type"].as_str().unwrap().contains("::Contended>");
+    let shown = locks.find(is_this).unwrap();
+    assert_eq!(shown["waits"], waits, "{shown}");
+    let waiters = shown["waiters"].as_array().unwrap();
+    assert_eq!(waiters.len(), 1, "{shown}");
+    assert_eq!(
+        waiters[0]["who"]["task"].to_string(),
+        waiter.id().to_string()
+    );
+    drop(guard);
+    runtime.block_on(waiter).unwrap();
 }
 
 #[test]
