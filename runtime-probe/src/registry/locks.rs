@@ -1,7 +1,7 @@
 //! Instrumented locks that have or had waiters: the holder of each, and its waiters.
 //!
 //! A lock has an entry from its first waiter until it is dropped, and each waiter has one for as long as it waits
-//! ([`waiters`](super::waiters)). Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor task
+//! ([`mod@waiters`]). Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor task
 //! alive. A reader never reads a lock itself: a forgotten future (`mem::forget`) keeps its entry though its lock may be gone.
 //!
 //! A waiter names its lock by number and version, so it is no waiter of a later lock with that number.

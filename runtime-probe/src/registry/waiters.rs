@@ -24,7 +24,7 @@ const NEVER: Ticks = Ticks::MAX;
 pub(crate) struct WaiterSlot {
     version: AtomicU32,
     next: AtomicU32,
-    /// Its number on the shelf, once it was taken from there; 0 for [`WaiterSlot::missing`].
+    /// Its number on the shelf, once it was taken from there; 0 for [`Waiter::missing`].
     number: AtomicU32,
     /// Of a semaphore: the number of permits that it waits for.
     wanted: AtomicU32,
@@ -313,9 +313,9 @@ mod alive {
 
     impl Waiter {
         /// Makes an entry. If all are in use, the result is [`Waiter::missing`], and the waiter is counted as missed.
-        #[inline(always)]
         ///
         /// The poll is asked for here, so that nothing is kept for it.
+        #[inline(always)]
         pub(crate) fn new(lock: LockKey, begin: Begin, polled: impl FnOnce() -> Polled) -> Waiter {
             match SPARES.with(|spares| spares.take(&WAITERS)) {
                 Some(slot) => {
