@@ -13,13 +13,15 @@ pub(crate) struct Unpolled(NumberMap<u64, u64>);
 impl Unpolled {
     /// The foreign tasks of a snapshot that wait or are ready.
     pub(crate) fn foreign(tasks: &Tasks) -> Self {
-        let rows = rows_with(tasks, |key| {
-            key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
-        });
-        // With room for all rows: a map that grows moves its entries.
+        let rows = || {
+            rows_with(tasks, |key| {
+                key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
+            })
+        };
+        // With room for all of them: a map that grows moves its entries.
         let mut polls = NumberMap::default();
-        polls.reserve(tasks.rows.len());
-        polls.extend(rows.map(|row| (row.id, row.polls)));
+        polls.reserve(rows().count());
+        polls.extend(rows().map(|row| (row.id, row.polls)));
         Self(polls)
     }
 
