@@ -35,6 +35,19 @@ fn line_of(lock: &str, words: &str) -> String {
     text.lines().find(has).unwrap().to_owned()
 }
 
+/// Since how many milliseconds the holder in such a line has the lock.
+fn held_ms(line: &str) -> f64 {
+    let since = line.split(", held by goroutine ").nth(1).unwrap();
+    let (_id, since) = since.split_once(" since ").unwrap();
+    let after = since.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let (value, unit) = since.split_at(since.len() - after.len());
+    let value: f64 = value.parse().unwrap();
+    match unit.starts_with("ms") {
+        true => value,
+        false => value * 1000.0,
+    }
+}
+
 /// The page of one lock, as JSON and as text.
 #[test]
 fn the_page_of_the_locks() {
@@ -392,15 +405,7 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
     let waits = Arc::clone(&lock);
     runtime.spawn(async move { drop(waits.lock().await) });
     let text = line_of("::Since>", ", held by goroutine ");
-    let since = text.split(", held by goroutine ").nth(1).unwrap();
-    let (_id, since) = since.split_once(" since ").unwrap();
-    let after = since.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let (value, unit) = since.split_at(since.len() - after.len());
-    let value: f64 = value.parse().unwrap();
-    let ms = match unit.starts_with("ms") {
-        true => value,
-        false => value * 1000.0,
-    };
+    let ms = held_ms(&text);
     // To a tenth of the printed unit. In a process's first moments the rate of the counter is known to some percent
     // only.
     let most = let_go.elapsed().as_secs_f64() * 1000.0 + 100.0;
@@ -409,6 +414,88 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
     let place = ", taken at holders::a_lock_that_was_waited_for_is_held_since_then (";
     assert!(text.contains(place), "{text}");
     assert!(text.ends_with(&format!("holders.rs:{line})")), "{text}");
+}
+
+/// A plain runtime has no hooks of the probe, so its thread has no stamp of the time at which it goes on.
+#[test]
+fn a_task_of_a_plain_runtime_holds_a_lock_since_it_got_it() {
+    value!(Plain);
+    let lock = Arc::new(Mutex::new(Plain::default()));
+    let first = lock.blocking_lock();
+    let (holds, is_held) = std::sync::mpsc::channel();
+    let takes = Arc::clone(&lock);
+    std::thread::spawn(move || {
+        let plain = tokio::runtime::Builder::new_current_thread();
+        let runtime = { plain }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let task = runtime_probe::spawn(async move {
+                let _value = takes.lock().await;
+                holds.send(()).unwrap();
+                std::future::pending::<()>().await;
+            });
+            task.await.unwrap();
+        });
+    });
+    until(|text| text.contains("::Plain> created at"));
+    std::thread::sleep(Duration::from_millis(400));
+    drop(first);
+    is_held.recv().unwrap();
+    let got = Instant::now();
+    let runtime = Runtime::new().unwrap();
+    runtime.spawn(async move { drop(lock.lock().await) });
+    let line = line_of("::Plain>", ", held by goroutine ");
+    // Printed to a tenth of its unit, and the rate of the counter is known to some percent.
+    let most = got.elapsed().as_secs_f64() * 1100.0 + 100.0;
+    assert!(held_ms(&line) < most, "{line}, after {most} ms");
+}
+
+/// A task that computes before and after it releases a lock: the next one has not had the chance to run, and the lock is free
+/// since the release, not since the begin of the poll.
+#[test]
+fn a_lock_that_was_just_released_is_not_said_to_be_left() {
+    value!(Left);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let lock = Arc::new(Mutex::new(Left::default()));
+    let (goes, may_go) = oneshot::channel::<()>();
+    let (released, is_released) = std::sync::mpsc::channel();
+    let (has, has_it) = oneshot::channel();
+    let holds = Arc::clone(&lock);
+    runtime.spawn(async move {
+        let value = holds.lock().await;
+        has.send(()).unwrap();
+        may_go.await.unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        drop(value);
+        released.send(()).unwrap();
+        std::thread::sleep(Duration::from_millis(80));
+    });
+    runtime.block_on(has_it).unwrap();
+    let waits = Arc::clone(&lock);
+    runtime.spawn(async move {
+        let mut value = pin!(waits.lock());
+        let mut polls = 0;
+        // The second poll is of another future.
+        poll_fn(|context| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Pending;
+            }
+            context.waker().wake_by_ref();
+            value.as_mut().poll(context).map(drop)
+        })
+        .await;
+    });
+    until(|text| text.contains("::Left> created at"));
+    // Until its second poll.
+    std::thread::sleep(Duration::from_millis(50));
+    goes.send(()).unwrap();
+    is_released.recv().unwrap();
+    let text = dump();
+    let given = text.lines().find(|line| line.contains("was given"));
+    assert_eq!(given.filter(|line| line.contains("::Left>")), None);
 }
 
 /// A task that waits for a lock or something else is in no deadlock, even if the lock is never released.

@@ -316,7 +316,7 @@ pub(crate) struct WaiterView {
     pub(crate) who: Who,
     /// Whether it waits to read.
     pub(crate) is_shared: bool,
-    /// Of two waiters of a lock, the later one has a later begin.
+    /// Of two waiters of a lock, the later one has a later begin, or the same if two threads began at one tick.
     pub(crate) since: Ticks,
     pub(crate) wanted: u32,
     pub(crate) poll: u64,

@@ -3,7 +3,8 @@
 //! Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor future alive. A thread keeps the
 //! slots that it returns, up to [`MOST_SPARE`], and takes from them first, so that a wait needs no locked instruction.
 //!
-//! Only the owner of a wait writes its entry: the thread that polls the future, or that drops it.
+//! Only the owner of a wait writes its entry: the thread that polls the future, or that drops it. The place of those without an
+//! entry is never written.
 
 use super::shelf::{Shelf, Slot};
 use super::versions::{open, read, shut};
@@ -347,7 +348,14 @@ mod alive {
         /// The future was polled, and still waits.
         #[inline(always)]
         pub(crate) fn polled(self, polled: Polled) {
-            self.0.polled(polled);
+            if self.is_entry() {
+                self.0.polled(polled);
+            }
+        }
+
+        #[inline(always)]
+        fn is_entry(self) -> bool {
+            self.0.number.load(Ordering::Relaxed) != 0
         }
 
         /// The begin of the wait; [`NEVER`] without an entry.
@@ -383,7 +391,7 @@ mod alive {
         /// Ends the entry, so that no copy has it any more, and then calls `after`.
         #[inline(always)]
         pub(crate) fn end_before(self, after: impl FnOnce()) {
-            let is_entry = self.0.number.load(Ordering::Relaxed) != 0;
+            let is_entry = self.is_entry();
             if is_entry {
                 self.0.end();
             }
@@ -441,6 +449,25 @@ mod tests {
             5 => (0..2usize, any::<usize>()).prop_map(|(thread, which)| Step::End(thread, which)),
             1 => (0..2usize).prop_map(Step::Close),
         ]
+    }
+
+    #[test]
+    #[cfg(feature = "sync")]
+    fn a_waiter_without_an_entry_has_no_place() {
+        let set = WaitSet::unkept().or_else(|| {
+            WaitSet::init();
+            WaitSet::unkept()
+        });
+        assert!(set.is_some());
+        let waiter = Waiter::missing();
+        waiter.polled(Polled {
+            who: 1,
+            poll: 2,
+            waits: set,
+        });
+        assert!(waiter.waits().is_none(), "it may be that of another task");
+        assert_eq!((waiter.counted(), waiter.waited(9)), (0, None));
+        waiter.end();
     }
 
     proptest! {

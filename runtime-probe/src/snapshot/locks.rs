@@ -104,11 +104,8 @@ impl Locks {
     pub(crate) fn take(scale: &Scale) -> Self {
         let mut waiters: HashMap<LockNumber, Vec<Waiter>> = HashMap::new();
         for view in locks::waiters() {
-            let number = (view.lock, view.lock_version);
-            waiters
-                .entry(number)
-                .or_default()
-                .push(waiter(&view, scale));
+            let of_lock = waiters.entry((view.lock, view.lock_version)).or_default();
+            of_lock.push(waiter(&view, of_lock.last(), scale));
         }
         if waiters.is_empty() {
             return Locks::default();
@@ -277,11 +274,12 @@ fn holder(view: &HolderView, scale: &Scale) -> Holder {
     }
 }
 
-fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
+/// `before` is the one before of the same lock. Two threads may have begun to wait at one tick; waiters differ all the same.
+fn waiter(view: &WaiterView, before: Option<&Waiter>, scale: &Scale) -> Waiter {
     Waiter {
         who: view.who,
         is_shared: view.is_shared,
-        arrival: view.since,
+        arrival: before.map_or(view.since, |before| view.since.max(before.arrival + 1)),
         since_ns: scale.since(view.since),
         wanted: view.wanted,
         poll: view.poll,
@@ -305,7 +303,28 @@ pub(crate) fn missed() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::without_paths_of_std;
+    use super::*;
+
+    #[test]
+    fn waiters_of_one_tick_differ_and_keep_their_order() {
+        let view = |since| WaiterView {
+            lock: 1,
+            lock_version: 1,
+            who: Who::Task(since),
+            is_shared: false,
+            since,
+            wanted: 0,
+            poll: 1,
+            waits: None,
+        };
+        let scale = Scale::now();
+        let mut waiters: Vec<Waiter> = Vec::new();
+        for since in [5, 5, 5, 6, 9] {
+            waiters.push(waiter(&view(since), waiters.last(), &scale));
+        }
+        let arrivals: Vec<u64> = waiters.iter().map(|waiter| waiter.arrival).collect();
+        assert_eq!(arrivals, [5, 6, 7, 8, 9]);
+    }
 
     #[test]
     fn paths_of_std_are_left_out() {

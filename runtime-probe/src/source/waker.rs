@@ -134,20 +134,21 @@ fn first_packed(thread: &Cell<u64>) -> u64 {
 }
 
 /// The id of the task that this thread polls, and the time: the begin of that poll, because the clock costs more than the
-/// rest of a release or of the end of a wait. `None` outside of any poll.
+/// rest of the end of a wait. `None` outside of any poll.
 ///
-/// In a closure, and while anything is switched on, the time is read from the clock.
+/// In a closure, and while anything is switched on that concerns polls, the time is read from the clock.
 #[cfg(feature = "sync")]
 #[inline(always)]
 pub(super) fn task_and_time() -> Option<(u64, clock::Ticks)> {
     let here = Here::get();
     let poll = here.innermost().if_a_poll()?;
-    let slot = here.slot();
-    let time = match slot.has_reasons() {
-        false => slot.now.load(Ordering::Relaxed),
+    let record = poll.record();
+    let time = match here.slot().has_reasons() {
+        // Not the thread's last stamp, which may be older than the wake that this poll follows.
+        false => record.since() & !TOLD_AT_ITS_END,
         true => clock::ticks(),
     };
-    Some((poll.record().id(), time))
+    Some((record.id(), time))
 }
 
 /// The poll under way on this thread, with the task or else the thread, packed with these bits, and its registrations so
@@ -413,7 +414,7 @@ const fn written<const WRITTEN: bool>() -> Written {
 unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
     let anchor = Anchor { pc, sp, fp };
-    // A task that waits at several places in turn.
+    // The task may wait at several places in turn.
     let next = record.has_no_waits_yet().then(|| {
         // SAFETY: by this function's own contract; the last waits are those of the record's task, and so is this poll.
         unsafe { template::follows(&anchor, record.last_waits()) }

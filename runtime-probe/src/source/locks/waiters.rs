@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{from_ref, null_mut};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, fence};
 use std::task::{Context, Poll};
 
 /// The waiters of one lock, and its holder.
@@ -204,11 +204,11 @@ impl Waiters {
     #[inline(never)]
     fn released_contended(&self) {
         if self.passing == Passing::ToOne && !self.counts.load(Ordering::Relaxed) {
-            // The next holder has waited, and sets it again. If there is none, no one waits.
+            // The next holder has waited, and sets it again. If there is none, there are no waiters.
             self.contended.store(false, Ordering::Relaxed);
             if let Some(entry) = self.known() {
-                let time = waker::task_and_time().map(|(_, time)| time);
-                entry.is_free(time.unwrap_or_else(clock::ticks));
+                // Not the begin of the poll: a lock that has been free for long is the sign of a futurelock.
+                entry.is_free(clock::ticks());
             }
         } else {
             self.released_counted();
@@ -241,7 +241,7 @@ impl Waiters {
 
     /// A task begins to wait for a lock that is passed on, and whose waiters are not counted. `None` if there is more to do.
     #[inline(always)]
-    fn enter_line(&self, bits: u64) -> Option<Waiter> {
+    fn enter_uncounted(&self, bits: u64) -> Option<Waiter> {
         // An entry is only made if the probe is on.
         let entry = self.known()?;
         if demand::Demand::Releases.is_on() {
@@ -267,18 +267,26 @@ impl Waiters {
             }
             false => self.enter_queue(what, now),
         };
-        let Some(entry) = self.entry(what) else {
-            return Waiter::missing();
+        let waiter = match self.entry(what) {
+            Some(entry) => {
+                if !what.has_permits {
+                    self.tell_holder(entry);
+                }
+                let begin = Begin {
+                    since: entry.begin_of_wait(now),
+                    counted,
+                    wanted,
+                };
+                Waiter::new(entry.key(), begin, || polled)
+            }
+            None => Waiter::missing(),
         };
-        if !what.has_permits {
-            self.tell_holder(entry);
+        if counted != 0 && waiter.counted() == 0 {
+            // Without an entry it cannot be counted: its end would not be known.
+            let is_present = self.passing == Passing::Unknown;
+            self.change(!is_present, |queue| queue.give_up(now));
         }
-        let begin = Begin {
-            since: entry.begin_of_wait(now),
-            counted,
-            wanted,
-        };
-        Waiter::new(entry.key(), begin, || polled)
+        waiter
     }
 
     /// Sets the holder in the registry, as seen by a waiter. If it had to wait for the lock, it has set itself, and has more
@@ -301,6 +309,8 @@ impl Waiters {
             if entry.holder() != holding.holder {
                 entry.changes_hands(holding);
             }
+            // The holder is read after the entry is written. Otherwise neither thread might see the other one's holder.
+            fence(Ordering::SeqCst);
             if self.holder.load(Ordering::Acquire) & !PLACED == holding.holder {
                 return;
             }
@@ -514,16 +524,16 @@ impl<'a> Wait<'a> {
     pub(super) fn pending<M: Mode>(&mut self, what: &'static LockType, wanted: u32) {
         let bits = M::BITS & SHARED;
         match what.passing {
-            Passing::ToOne => self.waits_in_line(what, bits),
+            Passing::ToOne => self.waits_uncounted(what, bits),
             Passing::Unknown => self.waits(what, bits, wanted),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn waits_in_line(&mut self, what: &'static LockType, bits: u64) {
+    fn waits_uncounted(&mut self, what: &'static LockType, bits: u64) {
         if self.begun.is_none()
-            && let Some(waiter) = self.waiters.enter_line(bits)
+            && let Some(waiter) = self.waiters.enter_uncounted(bits)
         {
             self.begun = Some(waiter);
         } else {
