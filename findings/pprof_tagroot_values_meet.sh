@@ -16,8 +16,8 @@
 #     -ignore=worker                          none
 #     -focus='^1$'                            1: 7ms, 2: 3ms; worker 1 alone is 5ms, shard 1 alone 6ms
 #
-# Why it matters: numbers of workers, shards and CPUs are small, and status codes and ports look like each other, so rows of two labels add up where
-# nobody sees it. `-ignore=worker` is what one writes to leave out frames such as tokio::runtime::scheduler::multi_thread::worker; with
+# Why it matters: numbers of workers, shards and CPUs are small, and status codes and ports look like each other, so rows of two labels add up, and
+# the report does not tell of it. `-ignore=worker` is how a reader leaves out frames such as tokio::runtime::scheduler::multi_thread::worker; with
 # `-tagroot=worker` it leaves out all. Values that say what they are ("shard-1") keep rows apart; one label at a time does, too.
 set -euo pipefail
 command -v python3 > /dev/null || { echo "pprof_tagroot_values_meet.sh: needs python3" >&2; exit 2; }

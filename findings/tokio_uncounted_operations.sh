@@ -14,8 +14,8 @@
 #     io::empty, repeat, sink, duplex                 a slice, a Cursor, a Vec; ReaderStream of them
 #     coop::consume_budget                            timeout and select! around a future that is ready
 #
-# Why it matters: the loop of the documentation for `try_read`, `loop { readable().await; try_read(..) }`, is the one that a fast peer can keep for
-# itself, and with it the worker; written with `read().await` the same loop gives way. So does a loop over `notified()` whose work notifies it
+# Why it matters: the loop of the documentation for `try_read`, `loop { readable().await; try_read(..) }`, keeps the worker for as long as a
+# fast peer sends; written with `read().await` the same loop yields. So does a loop over `notified()` whose work notifies it
 # again, or one that sends and does not look whether anyone receives. There is no forced yield to count: the poll is long, and in a dump the task
 # runs. `coop::consume_budget().await` in the loop gives it a budget.
 set -euo pipefail

@@ -16,8 +16,8 @@
 #     the root                             None                      None
 #
 # Why it matters: "am I inside a task" by `try_id().is_some()` is always true on a worker, so an allocator, a panic hook or a logger that charges
-# work by that id has one busy task that was never spawned, has no name and ends with the runtime; for one-threaded runtimes the same work is
-# nobody's. A hook has to take the id from its argument.
+# work by that id has one busy task that was never spawned, has no name and ends with the runtime; for one-threaded runtimes the same work has
+# no id. A hook has to take the id from its argument.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_worker_has_an_id.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
