@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::budget::{Budget, Measured, Verdict};
-use crate::contestant::{Absent, Contestant};
+use crate::contestant::{Absent, Contestant, Role};
 use crate::golang::Go;
 use crate::options::Options;
 use crate::run::{self, Setting};
@@ -19,8 +19,11 @@ medians of what each round's value is to bare's of the same round, with the midd
 `-stable` contestants are built without `--cfg tokio_unstable` and compared with bare tokio built so. A budget is judged by \
 the median. `dial9` (its spawns, task tracking and a recorder to disk, no profilers; `-hooks` with \
 tokio's spawns, whose wakes it does not see), `console` (console-subscriber, no \
-console connected) and Go are there for orientation. All but `pingpong-mt` and `echo` run on one CPU, background threads \
-included.";
+console connected) and Go are there for orientation. All but `pingpong-mt`, `echo` and `echo-server` run on one CPU, background threads included. In `echo` clients and server \
+are tasks of one process; in `echo-server` the clients are a process of bare tokio, and a request has one poll of the contestant.";
+
+/// The variable of a server's environment that names the program of its clients.
+const CLIENTS: &str = "CONTESTANT_CLIENTS";
 
 /// The contestant on which some budgets depend.
 const DIAL9: &str = "dial9";
@@ -64,7 +67,14 @@ pub fn run(
 ) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     for &workload in workloads {
-        let of_contestant = |contestant| Runner::of_contestant(contestant, workload);
+        let clients = contestants
+            .iter()
+            .find(|contestant| workload.bare_clients && contestant.entry.role == Role::Bare)
+            .map(|bare| (CLIENTS, bare.program.display().to_string()));
+        let of_contestant = |contestant| Runner {
+            setting: clients.clone(),
+            ..Runner::of_contestant(contestant, workload)
+        };
         let compared = |contestant: &&Contestant| contestant.entry.role.is_always_compared();
         let compared = contestants.iter().filter(compared);
         let mut runners: Vec<_> = compared.map(of_contestant).collect();

@@ -17,6 +17,8 @@ pub struct Workload {
     pub budget: Option<Budget>,
     /// Whether the Go contestant knows it.
     pub in_go: bool,
+    /// Whether a program of bare tokio has the clients of this workload's server.
+    pub bare_clients: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -106,6 +108,12 @@ pub const WORKLOADS: &[Workload] = &[
         ..Workload::one_cpu("echo", 100_000, Some(Budget::ECHO))
     },
     Workload {
+        metric: Metric::PerSecond,
+        placement: Placement::AllCpus,
+        bare_clients: true,
+        ..Workload::one_cpu("echo-server", 100_000, None)
+    },
+    Workload {
         metric: Metric::BytesPerTask,
         ..Workload::one_cpu("memory", 100_000, Some(Budget::MEMORY))
     },
@@ -120,6 +128,7 @@ impl Workload {
             placement: Placement::OneCpu,
             budget,
             in_go: false,
+            bare_clients: false,
         }
     }
 

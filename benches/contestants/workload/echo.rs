@@ -1,6 +1,7 @@
-//! TCP echo on loopback, clients and server in one process.
+//! TCP echo on loopback: clients and server in one process, and in two.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,13 +26,69 @@ pub fn loopback(requests: u64) -> Line {
     Line::time(elapsed, each * CONNECTIONS)
 }
 
-/// Opens every connection first, then measures from the first request to the last answer.
+/// The environment's variable with the program of the clients; without it they are of this program.
+const CLIENTS: &str = "CONTESTANT_CLIENTS";
+
+/// The environment's variable with the server's address, for [`clients`].
+const SERVER: &str = "CONTESTANT_SERVER";
+
+/// The server alone: the clients run in a process of another program, which is the same for all contestants.
+pub fn server(requests: u64) -> Line {
+    let program = std::env::var_os(CLIENTS).map_or_else(
+        || std::env::current_exe().expect("the path of this program"),
+        Into::into,
+    );
+    let each = requests.div_ceil(CONNECTIONS);
+    let elapsed = runtimes::multi_thread().block_on(async {
+        let listener = listen().await;
+        let address = listener.local_addr().expect("the listener's address");
+        tokio::spawn(serve(listener));
+        let mut clients = Command::new(program);
+        clients
+            .args(["echo-clients", &each.to_string()])
+            .env(SERVER, address.to_string());
+        tokio::task::spawn_blocking(move || elapsed_of(clients))
+            .await
+            .expect("the clients' process")
+    });
+    Line::time(elapsed, each * CONNECTIONS)
+}
+
+/// Runs the clients' program, and reads the time that it took.
+fn elapsed_of(mut clients: Command) -> Duration {
+    let output = clients.output().expect("the clients' program");
+    assert!(output.status.success(), "clients: {}", output.status);
+    let nanoseconds = String::from_utf8_lossy(&output.stdout);
+    Duration::from_nanos(nanoseconds.trim().parse().expect("nanoseconds"))
+}
+
+/// The clients of [`server`]: prints the nanoseconds of `each` requests on every connection.
+pub fn clients(each: u64) {
+    let address = std::env::var(SERVER).expect("the server's address");
+    let address = address.parse().expect("an address");
+    let runtime = runtimes::multi_thread();
+    let ask = move |each| requests(address, each);
+    let elapsed = runtimes::timed(&runtime, WARM_UP / CONNECTIONS, each, ask);
+    println!("{}", elapsed.as_nanos());
+}
+
 async fn exchange(requests_each: u64) -> Duration {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a listener on loopback");
+    let listener = listen().await;
     let address = listener.local_addr().expect("the listener's address");
     let server = tokio::spawn(serve(listener));
+    let elapsed = requests(address, requests_each).await;
+    server.abort();
+    elapsed
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a listener on loopback")
+}
+
+/// Opens every connection first, then measures from the first request to the last answer.
+async fn requests(address: SocketAddr, requests_each: u64) -> Duration {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(connect(address).await);
@@ -44,9 +101,7 @@ async fn exchange(requests_each: u64) -> Duration {
     for client in clients {
         client.await.expect("a client");
     }
-    let elapsed = start.elapsed();
-    server.abort();
-    elapsed
+    start.elapsed()
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {

@@ -3,6 +3,7 @@
 //! `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`. Each workload
 //! warms up by a fixed count first, so that the work of a run is start-up + COUNT x operation: the instruction counts
 //! rely on it. `contestant hold COUNT` differs: it keeps that many waiting tasks for the dumps, see [`hold`].
+//! `contestant echo-clients COUNT` is started by the workload `echo-server`.
 
 use std::process::ExitCode;
 
@@ -89,6 +90,11 @@ const WORKLOADS: &[Workload] = &[
         default_ops: 100_000,
     },
     Workload {
+        name: "echo-server",
+        run: echo::server,
+        default_ops: 100_000,
+    },
+    Workload {
         name: "memory",
         run: memory::waiting_tasks,
         default_ops: 100_000,
@@ -108,6 +114,10 @@ fn main() -> ExitCode {
     };
     if name == "hold" {
         hold::run(count.unwrap_or(1_000));
+        return ExitCode::SUCCESS;
+    }
+    if name == "echo-clients" {
+        echo::clients(count.unwrap_or(1_000));
         return ExitCode::SUCCESS;
     }
     let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
