@@ -578,6 +578,31 @@ fn a_process_that_has_ended_is_refused() {
     ended.wait().unwrap();
 }
 
+/// The files of `/proc/PID` on the program and its memory are those of the first thread.
+#[test]
+fn a_process_whose_first_thread_has_ended_has_the_same_tasks() {
+    let of = |arguments: &[&str]| {
+        let waits = Process::start_with(&waits(), arguments);
+        let tasks = dump(waits.id(), &[]);
+        let approximate = dump(waits.id(), &["--no-stop"]);
+        let threads = dump(waits.id(), &["--threads"]);
+        (tasks, approximate, threads)
+    };
+    let (whole, ..) = of(&["0", "0"]);
+    let (tasks, approximate, threads) = of(&["0", "0", "leaves"]);
+    let text = |dump: &str| {
+        let tasks = blocks(dump).1.into_values();
+        tasks.collect::<Vec<_>>().join("\n")
+    };
+    let (whole, tasks) = (text(&whole), text(&tasks));
+    assert!(whole == tasks, "{}", difference(&whole, &tasks));
+    assert!(approximate.contains("waits::kinds::sleeps(...)"));
+    let ended = threads.split("\n\n").next().unwrap();
+    assert!(ended.contains(" [ended]:\n"), "{threads}");
+    assert!(!ended.contains("waits::main"), "{threads}");
+    assert!(threads.contains("\nwaits::main(...)\n"), "{threads}");
+}
+
 #[test]
 fn of_a_shell_the_programs_that_it_has_started_are_named() {
     // The shell stays, as it has a command left.

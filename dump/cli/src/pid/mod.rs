@@ -126,7 +126,7 @@ fn dump_process(
     if request.threads {
         let mut unwinder = Unwinder::new(&modules);
         let stopped = process.stop()?;
-        let snapshot = Snapshot::new(pid)?;
+        let snapshot = Snapshot::new(process.thread)?;
         let stacks = walk(stopped.threads(), &mut unwinder, &snapshot);
         drop(stopped);
         let debug_file = loaded.debug_file_for_threads(request)?;

@@ -79,7 +79,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
     /// A look at the running process finds the pages, so that most of them are copied in a few calls. In a process with
     /// many tasks, only the lists and the memory of new tasks are read again during the stop.
     pub(super) fn look_at_process(&mut self, process: Process) -> Result<Seen, Refusal> {
-        let snapshot = Snapshot::new(process.pid)?;
+        let snapshot = Snapshot::new(process.thread)?;
         let stacks = {
             let stopped = process.stop()?;
             walk(stopped.threads(), &mut self.unwinder, &snapshot)
@@ -115,7 +115,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
     /// Looks at a process that runs on. Memory that changes meanwhile may be decoded wrongly, and threads have no
     /// stacks.
     pub(super) fn look_at_running_process(&mut self, process: Process) -> Result<Seen, Refusal> {
-        let snapshot = Snapshot::new(process.pid)?;
+        let snapshot = Snapshot::new(process.thread)?;
         let seeds = self.seeds(&process);
         let threads = process.threads()?;
         let tids = threads.iter().map(|thread| thread.tid);

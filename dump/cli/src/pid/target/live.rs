@@ -23,6 +23,9 @@ const MOST_CHILDREN: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
+    /// A thread that has not ended. A thread that has ended has no memory, no program and no root directory any more, and
+    /// `/proc/PID` has those of the first thread.
+    pub(crate) thread: u32,
 }
 
 impl Process {
@@ -32,9 +35,16 @@ impl Process {
         if !Path::new("/proc/self").exists() || numbers("/proc/self/status").len() > 1 {
             return Err(Refusal::OtherProc(pid));
         }
-        let process = Self { pid };
+        let mut process = Self { pid, thread: pid };
         if !process.path("").exists() {
             return Err(Refusal::Gone(pid));
+        }
+        if has_ended(pid, pid) {
+            let alive = process
+                .tids()?
+                .into_iter()
+                .find(|tid| !has_ended(pid, *tid));
+            process.thread = alive.unwrap_or(pid);
         }
         Ok(process)
     }
@@ -58,8 +68,9 @@ impl Process {
     pub(crate) fn children(self) -> Vec<(u32, String)> {
         // Each thread has a list of those that it has started.
         let tids = self.tids().unwrap_or_default().into_iter();
-        let lists = tids
-            .filter_map(|tid| fs::read_to_string(self.path(&format!("task/{tid}/children"))).ok());
+        let lists = tids.filter_map(|tid| {
+            fs::read_to_string(format!("/proc/{}/task/{tid}/children", self.pid)).ok()
+        });
         let pids: Vec<u32> = lists
             .flat_map(|list| {
                 let pids = list.split_whitespace();
@@ -96,8 +107,8 @@ impl Process {
 
     /// Whether paths mean the same for the process and for this command.
     fn has_our_mounts(self) -> bool {
-        let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-        of("self").is_some_and(|own| of(&self.pid.to_string()) == Some(own))
+        let own = fs::read_link("/proc/self/ns/mnt").ok();
+        own.is_some() && own == fs::read_link(self.path("ns/mnt")).ok()
     }
 
     /// The id of a thread as the process itself sees it. In a container it is another one than outside.
@@ -133,7 +144,7 @@ impl Process {
 
     /// Fails if the kernel does not allow to read the memory.
     pub(crate) fn check_readable(self, address: u64) -> Result<(), Refusal> {
-        match sys::try_read(self.pid, address) {
+        match sys::try_read(self.thread, address) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(self.denied()),
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(Refusal::Gone(self.pid)),
             _ => Ok(()),
@@ -188,6 +199,8 @@ impl Process {
             for (tid, about) in new.into_iter().zip(abouts) {
                 match sys::seize(tid).and_then(|()| sys::interrupt(tid)) {
                     Ok(()) => seized.push(tid),
+                    // The kernel refuses to trace such a thread, too.
+                    Err(_) if has_ended(self.pid, tid) => {}
                     Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
                         return Err(self.traced().unwrap_or_else(|| self.denied()));
                     }
@@ -210,7 +223,8 @@ impl Process {
     }
 
     fn tids(self) -> Result<Vec<u32>, Refusal> {
-        let entries = fs::read_dir(self.path("task")).map_err(|_| Refusal::Gone(self.pid))?;
+        let entries = fs::read_dir(format!("/proc/{}/task", self.pid))
+            .map_err(|_| Refusal::Gone(self.pid))?;
         let mut tids: Vec<u32> = entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .collect();
@@ -252,14 +266,15 @@ impl Process {
     }
 
     fn path(self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{name}", self.pid))
+        // The folder `task/TID` has no `map_files`.
+        PathBuf::from(format!("/proc/{}/{name}", self.thread))
     }
 }
 
 /// The memory of the running process at the time of each read.
 impl Memory for Process {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        sys::read_ranges(self.pid, &[(address, into.len())], into) == into.len()
+        sys::read_ranges(self.thread, &[(address, into.len())], into) == into.len()
     }
 }
 
@@ -324,20 +339,34 @@ impl About {
 
 fn about(pid: u32, tid: u32) -> About {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).ok();
-    let stat = read("stat").unwrap_or_default();
-    // The name is in parentheses, and may contain parentheses.
-    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     About {
         name: read("comm").unwrap_or_default().trim_end().to_owned(),
-        state: match state.chars().next() {
+        state: match state(pid, tid) {
             Some('R') => "running",
             Some('S') => "sleeping",
             Some('D') => "disk sleep",
             Some('T' | 't') => "stopped",
+            Some(ZOMBIE | DEAD) => "ended",
             _ => "unknown",
         },
         cpu_ns: read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok()),
     }
+}
+
+/// The kernel's letters for a thread that has ended.
+const ZOMBIE: char = 'Z';
+const DEAD: char = 'X';
+
+/// Whether a thread has ended. The kernel keeps the first thread of a process until all threads have ended.
+fn has_ended(pid: u32, tid: u32) -> bool {
+    matches!(state(pid, tid), Some(ZOMBIE | DEAD))
+}
+
+/// The kernel's letter for the state of a thread.
+fn state(pid: u32, tid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+    // The name is in parentheses, and may contain parentheses.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// The id of the tracer in a `status` file.

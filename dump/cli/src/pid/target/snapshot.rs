@@ -24,7 +24,8 @@ pub(crate) struct Snapshot(RefCell<Pages>);
 
 #[derive(Debug)]
 struct Pages {
-    pid: u32,
+    /// A thread of the process.
+    thread: u32,
     /// Whether missing pages are still fetched.
     is_open: bool,
     /// The index of each page's copy, by page number. `None` if the page is not mapped.
@@ -36,8 +37,8 @@ struct Pages {
 }
 
 impl Snapshot {
-    /// Creates an empty snapshot.
-    pub(crate) fn new(pid: u32) -> Result<Self, Refusal> {
+    /// Creates an empty snapshot of the process with this thread.
+    pub(crate) fn new(thread: u32) -> Result<Self, Refusal> {
         let mut room = MmapOptions::new();
         let room = room.len(MOST_PAGES * PAGE).no_reserve_swap().map_anon();
         let room = room.map_err(|error| Refusal::NoRoom(error.to_string()))?;
@@ -45,7 +46,7 @@ impl Snapshot {
         // the reads. A system without large pages refuses this advice, and the dump is slower.
         let _ = room.advise(Advice::HugePage);
         Ok(Self(RefCell::new(Pages {
-            pid,
+            thread,
             is_open: true,
             places: NumberMap::default(),
             room,
@@ -121,7 +122,7 @@ impl Pages {
                 some += 1;
             }
             let into = self.used * PAGE..(self.used + some) * PAGE;
-            let copied = sys::read_ranges(self.pid, &ranges, &mut self.room[into]) / PAGE;
+            let copied = sys::read_ranges(self.thread, &ranges, &mut self.room[into]) / PAGE;
             for (index, number) in rest[..copied].iter().enumerate() {
                 let place = u32::try_from(self.used + index).ok();
                 self.places.insert(*number, place);

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 pub(super) const MOST_RANGES: usize = 1024;
 
 /// Copies ranges, each a start and a length, one after the other into `into`. Returns the number of bytes before the
-/// first unmapped page.
-pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) -> usize {
+/// first unmapped page. The process is that of the thread `tid`, which MUST not have ended. Otherwise nothing is copied.
+pub(super) fn read_ranges(tid: u32, ranges: &[(u64, usize)], into: &mut [u8]) -> usize {
     debug_assert!(ranges.len() <= MOST_RANGES);
     let local = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
@@ -31,7 +31,7 @@ pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) ->
     // the other process are only read, and the kernel checks them.
     let copied = unsafe {
         libc::process_vm_readv(
-            pid as libc::pid_t,
+            tid as libc::pid_t,
             &raw const local,
             1,
             remote.as_ptr(),
@@ -43,8 +43,8 @@ pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) ->
 }
 
 /// Whether the process may be read, by a read of one byte.
-pub(super) fn try_read(pid: u32, address: u64) -> io::Result<()> {
-    match read_ranges(pid, &[(address, 1)], &mut [0]) {
+pub(super) fn try_read(tid: u32, address: u64) -> io::Result<()> {
+    match read_ranges(tid, &[(address, 1)], &mut [0]) {
         1 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

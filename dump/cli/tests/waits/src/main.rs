@@ -1,7 +1,7 @@
 //! A program with tasks in every kind of wait, on plain tokio. It prints `ready` when all of them wait, and stays.
 //!
 //! Arguments: `none` for no runtime, or two numbers of further tasks: those that come and go or wait, and waiting ones. `starts`
-//! after the numbers adds a thread that starts a program.
+//! after the numbers adds a thread that starts a program, `leaves` ends the first thread and does the rest on another one.
 //!
 //! Each async fn of `kinds` is one kind. The dump of this process is compared with a golden text.
 
@@ -11,9 +11,13 @@ mod kinds;
 use std::time::Duration;
 
 fn main() {
-    if std::env::args().any(|argument| argument == "none") {
+    if is_argument("none") {
         println!("ready");
         std::thread::sleep(Duration::from_secs(600));
+    }
+    if is_argument("leaves") && std::thread::current().name() == Some("main") {
+        std::thread::spawn(main);
+        leaves();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -24,7 +28,7 @@ fn main() {
         .name("local".into())
         .spawn(local_set)
         .unwrap();
-    if std::env::args().any(|argument| argument == "starts") {
+    if is_argument("starts") {
         std::thread::spawn(starts_a_program);
     }
     std::thread::Builder::new()
@@ -32,6 +36,10 @@ fn main() {
         .spawn(current_thread)
         .unwrap();
     runtime.block_on(root());
+}
+
+fn is_argument(wanted: &str) -> bool {
+    std::env::args().any(|argument| argument == wanted)
 }
 
 async fn root() {
@@ -109,6 +117,17 @@ fn starts_a_program() {
             _exit(0)
         }
     }
+}
+
+/// Ends the calling thread, as `pthread_exit` in C's `main` does. The kernel keeps the first thread of a process as a zombie.
+fn leaves() -> ! {
+    unsafe extern "C" {
+        fn syscall(number: i64, status: i64) -> i64;
+    }
+    const EXIT: i64 = if cfg!(target_arch = "x86_64") { 60 } else { 93 };
+    // SAFETY: no other thread has a reference into the stack of this one.
+    unsafe { syscall(EXIT, 0) };
+    unreachable!("the thread has ended")
 }
 
 fn tells() {
