@@ -10,7 +10,7 @@ use crate::registry::runtimes;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::{self, Role, Thread};
 use crate::snapshot::tasks::{Row, State as Doing};
-use crate::source::metrics::{self, RuntimeNumbers, WorkerNumbers};
+use crate::source::metrics::{self, Activity, RuntimeNumbers, WorkerNumbers};
 use crate::sys::cpu_timer;
 use crate::sys::process_status::ProcessStatus;
 use runtime_dump::goroutine::State;
@@ -71,6 +71,8 @@ pub(crate) enum LaneDoes {
     Sleeps,
     /// The worker looks for work, or is between two polls.
     Awake,
+    /// No thread runs the worker, as far as the probe knows: see [`Activity::Outside`].
+    Outside,
     /// The worker polls nothing. tokio does not tell whether it sleeps.
     Unknown,
 }
@@ -203,13 +205,18 @@ fn workers(
                     name: goroutines.with_name(row),
                     since_ns: row.since_ns,
                 },
-                (None, Some(worker)) if worker.is_parked => LaneDoes::Sleeps,
-                (None, Some(_)) => LaneDoes::Awake,
+                (None, Some(worker)) => match worker.activity {
+                    Activity::Parked => LaneDoes::Sleeps,
+                    Activity::Awake => LaneDoes::Awake,
+                    Activity::Outside => LaneDoes::Outside,
+                },
                 (None, None) => LaneDoes::Unknown,
             },
         }
     };
-    if numbers.workers.iter().all(|worker| worker.thread.is_some()) {
+    let is_known =
+        |worker: &WorkerNumbers| worker.thread.is_some() || worker.activity == Activity::Outside;
+    if numbers.workers.iter().all(is_known) {
         let lanes = numbers.workers.iter().map(|worker| {
             let mut threads = alive.iter();
             let thread = threads.find(|(_, (thread, _))| Some(thread.std_id) == worker.thread);

@@ -4,7 +4,7 @@ use super::goroutine::Goroutines;
 use super::selection::Selection;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads;
-use crate::source::metrics;
+use crate::source::metrics::{self, Activity};
 use crate::sys::thread_status;
 use runtime_dump::goroutine::State;
 use runtime_dump::schedtrace::{Machine, Proc, Sched, Status, Task};
@@ -22,7 +22,7 @@ pub(crate) fn sched(since_ms: u64, is_detailed: bool) -> Sched {
     let workers = runtimes.iter().flat_map(|runtime| &runtime.workers);
     let procs: Vec<Proc> = workers
         .map(|worker| Proc {
-            is_idle: worker.is_parked,
+            is_idle: worker.activity != Activity::Awake,
             queue: worker.unstable.map_or(0, |counts| counts.local_queue),
             ticks: worker.unstable.map_or(worker.parks, |counts| counts.polls),
             thread: worker.thread.and_then(|id| thread_of.get(&id).copied()),

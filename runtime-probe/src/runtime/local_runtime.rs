@@ -69,6 +69,7 @@ impl LocalRuntime {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _inside = self.measured.inside();
         let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
     }

@@ -67,6 +67,7 @@ impl Runtime {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _inside = self.measured.inside();
         let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
     }

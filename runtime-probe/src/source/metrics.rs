@@ -2,22 +2,30 @@
 //! probe has no handle of it.
 
 use super::foreign::number;
-use crate::primitive;
+use crate::primitive::{self, AtomicU32, Ordering};
 use crate::registry::runtimes::{self, RuntimeNumber};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
 /// Lists a runtime until this is dropped. It MUST be dropped before the runtime's own end is awaited, because the list
 /// keeps a handle.
 #[derive(Debug)]
-pub(crate) struct Measured(Option<u64>);
+pub(crate) struct Measured(Option<Listed>);
+
+#[derive(Debug)]
+struct Listed {
+    key: u64,
+    inside: Arc<AtomicU32>,
+}
 
 struct Held {
     handle: Handle,
     is_local: bool,
+    /// How many threads are in a `block_on` of our type.
+    inside: Arc<AtomicU32>,
 }
 
 static LIST: Mutex<(u64, BTreeMap<u64, Held>)> = Mutex::new((0, BTreeMap::new()));
@@ -39,19 +47,44 @@ impl Measured {
 
     fn enter(handle: &Handle, is_local: bool) -> Measured {
         Measured(super::start_here().then(|| {
-            let handle = handle.clone();
+            let inside = Arc::new(AtomicU32::new(0));
+            let held = Held {
+                handle: handle.clone(),
+                is_local,
+                inside: inside.clone(),
+            };
             let (last, list) = &mut *lock();
             *last += 1;
-            list.insert(*last, Held { handle, is_local });
-            *last
+            list.insert(*last, held);
+            Listed { key: *last, inside }
         }))
+    }
+
+    /// A thread is in a `block_on` of the runtime until the result is dropped.
+    pub(crate) fn inside(&self) -> Option<Inside<'_>> {
+        let inside = &*self.0.as_ref()?.inside;
+        inside.fetch_add(1, Ordering::Relaxed);
+        Some(Inside(inside))
     }
 }
 
 impl Drop for Measured {
     fn drop(&mut self) {
         // The handle is dropped outside of the lock.
-        let _held = self.0.and_then(|key| lock().1.remove(&key));
+        let _held = self
+            .0
+            .as_ref()
+            .and_then(|listed| lock().1.remove(&listed.key));
+    }
+}
+
+/// A thread in a `block_on`.
+#[derive(Debug)]
+pub(crate) struct Inside<'m>(&'m AtomicU32);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -81,10 +114,20 @@ pub(crate) struct RuntimeNumbers {
 pub(crate) struct WorkerNumbers {
     pub(crate) busy: Duration,
     pub(crate) parks: u64,
-    pub(crate) is_parked: bool,
-    /// The thread of the worker, if tokio tells it.
+    pub(crate) activity: Activity,
+    /// The thread of the worker, if there is one and tokio tells it.
     pub(crate) thread: Option<ThreadId>,
     pub(crate) unstable: Option<UnstableNumbers>,
+}
+
+/// Whether a worker works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Parked,
+    Awake,
+    /// The worker of a `current_thread` runtime that no thread runs in a `block_on` of ours. tokio counts it as awake, and tells
+    /// the thread that was in it last. A `block_on` of tokio's own type, by a deref, is not seen.
+    Outside,
 }
 
 /// Counts of a worker with `--cfg tokio_unstable` only.
@@ -103,11 +146,7 @@ pub(crate) struct UnstableNumbers {
 /// The counts of all listed runtimes, as of now.
 pub(crate) fn all() -> Vec<RuntimeNumbers> {
     // Under the lock, so that a runtime that is being dropped is unlisted before it goes on.
-    lock()
-        .1
-        .values()
-        .map(|held| numbers(&held.handle))
-        .collect()
+    lock().1.values().map(numbers).collect()
 }
 
 /// tokio's number of live tasks of a runtime.
@@ -123,30 +162,33 @@ pub(crate) struct Alive {
 /// The live tasks of each listed runtime, as of now.
 pub(crate) fn alive() -> Vec<Alive> {
     let list = lock();
-    let alive = list.1.values().map(|Held { handle, is_local }| Alive {
-        runtime: runtimes::by_id(number(handle.id())),
-        is_local: *is_local,
-        tasks: handle.metrics().num_alive_tasks() as u64,
+    let alive = list.1.values().map(|held| Alive {
+        runtime: runtimes::by_id(number(held.handle.id())),
+        is_local: held.is_local,
+        tasks: held.handle.metrics().num_alive_tasks() as u64,
     });
     alive.collect()
 }
 
-fn numbers(handle: &Handle) -> RuntimeNumbers {
+fn numbers(held: &Held) -> RuntimeNumbers {
+    let handle = &held.handle;
     let metrics = handle.metrics();
-    let flavor = match handle.runtime_flavor() {
-        RuntimeFlavor::CurrentThread => "current_thread",
-        _ => "multi_thread",
+    let is_current_thread = handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
+    let activity = |worker| match () {
+        // tokio counts parks and unparks together, so an odd number means parked.
+        () if metrics.worker_park_unpark_count(worker) % 2 == 1 => Activity::Parked,
+        () if is_current_thread && held.inside.load(Ordering::Relaxed) == 0 => Activity::Outside,
+        () => Activity::Awake,
     };
     let workers = (0..metrics.num_workers())
-        .map(|worker| WorkerNumbers {
+        .map(|worker| (worker, activity(worker)))
+        .map(|(worker, activity)| WorkerNumbers {
             busy: metrics.worker_total_busy_duration(worker),
             parks: metrics.worker_park_count(worker),
-            // tokio counts parks and unparks together, so an odd number means parked.
-            is_parked: metrics.worker_park_unpark_count(worker) % 2 == 1,
-            #[cfg(tokio_unstable)]
-            thread: metrics.worker_thread_id(worker),
-            #[cfg(not(tokio_unstable))]
-            thread: None,
+            activity,
+            thread: (activity != Activity::Outside)
+                .then(|| thread(&metrics, worker))
+                .flatten(),
             #[cfg(tokio_unstable)]
             unstable: Some(UnstableNumbers {
                 polls: metrics.worker_poll_count(worker),
@@ -171,7 +213,10 @@ fn numbers(handle: &Handle) -> RuntimeNumbers {
     }
     RuntimeNumbers {
         id: number(handle.id()),
-        flavor,
+        flavor: match is_current_thread {
+            true => "current_thread",
+            false => "multi_thread",
+        },
         tasks_alive: metrics.num_alive_tasks() as u64,
         tasks_spawned: unstable!(spawned_tasks_count),
         global_queue: metrics.global_queue_depth() as u64,
@@ -182,4 +227,14 @@ fn numbers(handle: &Handle) -> RuntimeNumbers {
         blocking_queue: unstable!(blocking_queue_depth),
         workers,
     }
+}
+
+#[cfg(tokio_unstable)]
+fn thread(metrics: &RuntimeMetrics, worker: usize) -> Option<ThreadId> {
+    metrics.worker_thread_id(worker)
+}
+
+#[cfg(not(tokio_unstable))]
+fn thread(_: &RuntimeMetrics, _: usize) -> Option<ThreadId> {
+    None
 }

@@ -305,6 +305,10 @@ fn lane(html: &mut Html, worker: &Lane, process: &Process) {
                 .tag("span")
                 .class("state runnable")
                 .text("awake, between polls"),
+            LaneDoes::Outside => html
+                .tag("span")
+                .class("state idle")
+                .text("in no block_on of the probe's"),
             LaneDoes::Unknown => html.tag("span").class("state idle").text("polls nothing"),
         });
     html.tag("span").class("load").with(|html| {
