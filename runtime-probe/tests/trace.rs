@@ -611,10 +611,34 @@ fn there_is_one_trace_at_a_time_and_it_ends_with_its_client() {
         "seconds=-1",
         "seconds=x",
         "seconds=1e99",
+        "seconds=1e-",
+        "seconds=inf",
         "seconds=NaN",
     ] {
         let answer = get(server, &format!("/debug/pprof/trace?{wrong}"));
         assert_eq!(answer.status, 400, "{wrong}");
+    }
+}
+
+/// Go's handler takes any number that `strconv.ParseFloat` reads. A length below a nanosecond is 0 there, too.
+#[test]
+fn a_trace_of_no_time_is_a_trace() {
+    let Some(go) = Go::find("trace_of_no_time") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let server = server();
+    for seconds in ["1e-9", "1E-9", ".5e-9", "0.0000000001", "5e-300", "0.1e-1"] {
+        let file = take(
+            &go,
+            server,
+            &format!("trace?seconds={seconds}"),
+            "short.trace",
+        );
+        let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+        parsed.one("trace::sleeps_10_ms at ");
     }
 }
 

@@ -48,19 +48,15 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
-    /// Reads the parameter as a number with a fraction, as Go does for a trace. Values that Go replaces by its default
-    /// are refused here.
+    /// Reads the parameter as a number with a fraction or an exponent, as Go does for a trace. Less than a nanosecond is 0, as
+    /// there. Values that Go replaces by its default are refused here.
     pub(super) fn of_a_fraction(request: &Request) -> Result<Option<Span>, Refusal> {
         let Some(text) = request.param("seconds")? else {
             return Ok(None);
         };
-        let plain = text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let seconds = Some(text)
-            .filter(|_| plain)
-            .and_then(|text| text.parse().ok())
-            .filter(|seconds: &f64| *seconds > 0.0 && *seconds <= LONGEST.as_secs_f64());
+        let seconds = text.parse().ok();
+        let seconds =
+            seconds.filter(|seconds: &f64| *seconds > 0.0 && *seconds <= LONGEST.as_secs_f64());
         match seconds {
             Some(seconds) => Ok(Some(Span(Duration::from_secs_f64(seconds)))),
             None => Err(Refusal::bad_request(format!(
