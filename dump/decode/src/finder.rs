@@ -32,7 +32,7 @@ struct Hunt<'h, 'm> {
 
 /// The direction of a walk along a list.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Direction {
     Forward,
     Back,
 }
@@ -117,8 +117,9 @@ impl Decoder<'_, '_, '_> {
         };
         let mut is_whole = true;
         for (head, tail) in lists {
-            let mut walk = |from, way| Self::walk_list(from, way, offsets, vtable, hunt);
-            is_whole &= walk(head, Way::Forward) || walk(tail, Way::Back);
+            let mut walk =
+                |from, direction| Self::walk_list(from, direction, offsets, vtable, hunt);
+            is_whole &= walk(head, Direction::Forward) || walk(tail, Direction::Back);
         }
         is_whole
     }
@@ -131,7 +132,13 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// Walks a list in one direction. Returns whether the end was reached.
-    fn walk_list(from: u64, way: Way, any: AnyTask, vtable: u64, hunt: &mut Hunt<'_, '_>) -> bool {
+    fn walk_list(
+        from: u64,
+        direction: Direction,
+        any: AnyTask,
+        vtable: u64,
+        hunt: &mut Hunt<'_, '_>,
+    ) -> bool {
         let (mut at, mut previous) = (from, 0);
         while at != 0 {
             let reader = hunt.reader;
@@ -165,9 +172,9 @@ impl Decoder<'_, '_, '_> {
             let Some((scheduler, next, prev, id)) = step() else {
                 return false;
             };
-            let (onward, back) = match way {
-                Way::Forward => (next, prev),
-                Way::Back => (prev, next),
+            let (onward, back) = match direction {
+                Direction::Forward => (next, prev),
+                Direction::Back => (prev, next),
             };
             if scheduler != hunt.scheduler || back != previous || hunt.left == 0 {
                 return false;
