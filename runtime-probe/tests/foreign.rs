@@ -304,6 +304,44 @@ fn the_users_hooks_on_threads_run() {
     }
 }
 
+/// tokio lets the panic out of `block_on`, and does not poll the task.
+#[test]
+fn a_task_whose_poll_a_hook_of_the_user_has_prevented_is_not_in_a_poll() {
+    let mut builder = Builder::new_current_thread();
+    let prevented = Arc::new(Mutex::new(None));
+    let asked = prevented.clone();
+    builder.on_before_task_poll(move |task| {
+        let is_this = *asked.lock().unwrap() == Some(task.id());
+        assert!(!is_this, "the user's panic");
+    });
+    let runtime = builder.build().unwrap();
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
+    runtime.block_on(async {
+        // The hook notes the polls of foreign tasks from the first one on.
+        tokio::spawn(async move { begins.notify_one() });
+        begun.notified().await;
+    });
+    let id = runtime.block_on(async { tokio::spawn(pending::<()>()).id() });
+    *prevented.lock().unwrap() = Some(id);
+    let polled = std::panic::AssertUnwindSafe(|| runtime.block_on(tokio::task::yield_now()));
+    assert!(std::panic::catch_unwind(polled).is_err());
+    let task = foreign(id);
+    assert!(
+        task.text.contains(&format!("\ngoroutine {id} [runnable]")),
+        "{}",
+        task.text
+    );
+    // The next poll on this thread, or its park, ends the poll before.
+    runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+    let task = foreign(id);
+    assert!(
+        task.text.contains(&format!("\ngoroutine {id} [runnable]")),
+        "{}",
+        task.text
+    );
+}
+
 /// The index page.
 fn diagnosis() -> String {
     let server = pprof::serve("127.0.0.1:0").unwrap();

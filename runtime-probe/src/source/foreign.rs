@@ -151,6 +151,24 @@ pub(super) fn before_poll(task: &TaskMeta<'_>) {
     }
 }
 
+/// The same with the user's hook. If that panics, tokio does not poll the task.
+#[cfg(tokio_unstable)]
+pub(super) fn before_poll_and(task: &TaskMeta<'_>, hook: impl FnOnce()) {
+    struct NoPoll(u64);
+    impl Drop for NoPoll {
+        fn drop(&mut self) {
+            let slot = threads::slot();
+            if slot.foreign.load(Ordering::Relaxed) == self.0 {
+                slot.foreign.store(0, Ordering::Release);
+            }
+        }
+    }
+    before_poll(task);
+    let no_poll = NoPoll(number(task.id()));
+    hook();
+    std::mem::forget(no_poll);
+}
+
 // The id is read here: most programs have no foreign task.
 #[inline(never)]
 #[cfg(tokio_unstable)]

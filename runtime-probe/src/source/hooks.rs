@@ -200,8 +200,10 @@ impl Hooks {
                 }),
                 (poll, _) => builder.on_before_task_poll(move |meta| {
                     learn_id(&ours.runtime);
-                    foreign::before_poll(meta);
-                    poll.iter().for_each(|poll| poll(meta));
+                    match &poll {
+                        Some(poll) => foreign::before_poll_and(meta, || poll(meta)),
+                        None => foreign::before_poll(meta),
+                    }
                 }),
             };
             let ours = hook("on_task_terminate");
