@@ -79,6 +79,35 @@ fn what_only_tokio_counts_is_said_on_every_page() {
     assert!(page.contains("# 1 of 3 tasks is not listed: "), "{page}");
 }
 
+/// tokio counts them nowhere, so that only the `LocalSet` is known.
+#[test]
+fn what_a_local_set_may_hide_is_said_on_every_page() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = serve();
+    let sentence = "tasks that dependencies spawn on a LocalSet through plain tokio are in no dump";
+    let paths = [
+        "",
+        "goroutine?debug=1",
+        "goroutine?debug=2",
+        "goroutine?debug=2&group=1",
+        "goroutine?format=json",
+        "goroutine?format=folded",
+        "tasks?debug=1",
+        "tasks?debug=1&seconds=1",
+        #[cfg(feature = "ui")]
+        "ui/",
+        #[cfg(feature = "ui")]
+        "ui/tasks",
+    ];
+    let count = |path| page(server, path).matches(sentence).count();
+    let local = LocalSet::new();
+    assert_eq!(paths.map(count), paths.map(|_| 1));
+    drop(local);
+    assert_eq!(paths.map(count), paths.map(|_| 0));
+}
+
 #[test]
 fn what_is_listed_is_not_said_to_be_missing_whatever_comes_and_goes() {
     let _alone = ALONE

@@ -24,6 +24,8 @@ pub(crate) struct Diagnosis {
     tasks: usize,
     foreign: usize,
     unlisted: u64,
+    /// The number of `LocalSet`s.
+    local_sets: usize,
     /// Runtimes by name, with those of our hooks that other hooks replaced.
     replaced: Vec<(Arc<str>, Replaced)>,
     /// Tasks on runtimes that have no hook of ours.
@@ -89,6 +91,11 @@ pub(crate) fn local_sets(count: usize) -> Option<&'static str> {
     )
 }
 
+/// The number of `LocalSet`s that are alive.
+pub(crate) fn count_local_sets() -> usize {
+    crate::registry::local_sets::all().len()
+}
+
 /// How many tasks no dump lists, by tokio's count of live tasks. May wait some milliseconds, to be sure.
 pub(crate) fn count_unlisted() -> u64 {
     #[cfg(feature = "rt")]
@@ -127,6 +134,7 @@ impl Diagnosis {
             tasks,
             foreign,
             unlisted: count_unlisted(),
+            local_sets: count_local_sets(),
             replaced: runtimes::alive()
                 .iter()
                 .map(|runtime| (runtime.name.clone(), runtime.replaced()))
@@ -241,6 +249,7 @@ impl Diagnosis {
             ));
         }
         lines.extend(unlisted(self.unlisted, self.tasks));
+        lines.extend(local_sets(self.local_sets).map(str::to_owned));
         if self.tasks == 0 && self.unlisted == 0 {
             lines.push(no_tasks().to_owned());
         }

@@ -12,7 +12,9 @@
 
 use crate::clock::Scale;
 use crate::profile::conditions::{self, Condition};
-use crate::profile::diagnosis::{OFF, count_unlisted, no_tasks, unlisted};
+use crate::profile::diagnosis::{
+    OFF, count_local_sets, count_unlisted, local_sets, no_tasks, unlisted,
+};
 use crate::profile::selection::grouped;
 use crate::profile::site_bytes::{Bytes, SiteBytes};
 use crate::registry::task::Kind;
@@ -38,6 +40,8 @@ pub(crate) struct SpawnSites {
     scale: Scale,
     /// How many tasks are in no row.
     unlisted: u64,
+    /// The number of `LocalSet`s.
+    local_sets: usize,
     /// The length of the span; `None` for all since the start.
     span: Option<Duration>,
     /// Troubles of a whole runtime.
@@ -121,6 +125,7 @@ impl SpawnSites {
             no_bytes: bytes.as_ref().err().copied(),
             scale: sites.scale,
             unlisted: count_unlisted(),
+            local_sets: count_local_sets(),
             span: None,
             conditions: conditions::now().iter().map(Condition::text).collect(),
         };
@@ -240,6 +245,9 @@ impl SpawnSites {
             Some(remark) => writeln!(out, "{remark}")?,
             None if self.rows.is_empty() && source::is_on() => writeln!(out, "{}", no_tasks())?,
             None => {}
+        }
+        if let Some(remark) = local_sets(self.local_sets) {
+            writeln!(out, "{remark}")?;
         }
         for row in &self.rows {
             writeln!(out)?;
