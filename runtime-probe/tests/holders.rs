@@ -117,6 +117,17 @@ fn the_page_of_the_locks() {
     holder.abort();
 }
 
+/// The lock with this text in its type, by the page.
+fn shown(name: &str) -> serde_json::Value {
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let json = get(address, "/debug/pprof/locks?format=json");
+    let json: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    let mut locks = json["locks"].as_array().unwrap().iter();
+    let is_this = |lock: &&serde_json::Value| lock["type"].as_str().unwrap().contains(name);
+    locks.find(is_this).unwrap().clone()
+}
+
 /// Tasks on several threads wait for one lock, and some give up. Each wait is counted once, and none is left behind.
 #[test]
 fn each_wait_of_a_contended_lock_is_counted_once() {
@@ -165,16 +176,7 @@ fn each_wait_of_a_contended_lock_is_counted_once() {
         async move { drop(lock.lock().await) }
     });
     until(|text| text.matches("::Contended> created at").count() == 1);
-    let server = pprof::serve("127.0.0.1:0").unwrap();
-    let json = get(
-        server.local_addr().unwrap(),
-        "/debug/pprof/locks?format=json",
-    );
-    let json: serde_json::Value = serde_json::from_str(json.text()).unwrap();
-    let mut locks = json["locks"].as_array().unwrap().iter();
-    let is_this =
-        |lock: &&serde_json::Value| lock["type"].as_str().unwrap().contains("::Contended>");
-    let shown = locks.find(is_this).unwrap();
+    let shown = shown("::Contended>");
     assert_eq!(shown["waits"], waits, "{shown}");
     let waiters = shown["waiters"].as_array().unwrap();
     assert_eq!(waiters.len(), 1, "{shown}");
@@ -260,6 +262,76 @@ fn the_task_that_took_it_without_budget() {
     go_on.send(()).unwrap();
     thread.join().unwrap();
     until(|text| !text.contains(name));
+}
+
+/// `lock()` of a free lock returned `Pending`, but there was nothing to wait for.
+#[test]
+fn a_free_lock_that_was_taken_without_budget_was_not_waited_for() {
+    value!(Free);
+    value!(Shared);
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let (lock, shared) = (Mutex::new(Free::default()), RwLock::new(Shared::default()));
+    let listed = runtime.block_on(async {
+        for _ in 0..3 {
+            consume_all().await;
+            drop(returns_pending(lock.lock()).await);
+            consume_all().await;
+            drop(returns_pending(shared.write()).await);
+            consume_all().await;
+            drop(returns_pending(shared.read()).await);
+            consume_all().await;
+            let mut dropped = Box::pin(lock.lock());
+            assert!(waits_after_a_poll(&mut dropped).await);
+        }
+        let (held, written) = (lock.lock().await, shared.write().await);
+        let (mut waits, mut reads) = (Box::pin(lock.lock()), Box::pin(shared.read()));
+        assert!(waits_after_a_poll(&mut waits).await && waits_after_a_poll(&mut reads).await);
+        let listed = [shown("::Free>"), shown("::Shared>")];
+        drop((held, written));
+        listed
+    });
+    for lock in listed {
+        assert_eq!((&lock["waits"], &lock["waited_ns"]), (&0.into(), &0.into()));
+        assert_eq!(lock["waiters"].as_array().unwrap().len(), 1, "{lock}");
+    }
+}
+
+/// The lock seems free, as the task that it was given to has not taken it yet.
+#[test]
+fn a_wait_without_budget_behind_another_is_one() {
+    value!(Given);
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let lock = Mutex::new(Given::default());
+    let listed = runtime.block_on(async {
+        let held = lock.lock().await;
+        let mut first = Box::pin(lock.lock());
+        assert!(waits_after_a_poll(&mut first).await);
+        drop(held);
+        consume_all().await;
+        let mut second = Box::pin(lock.lock());
+        assert!(waits_after_a_poll(&mut second).await);
+        task::yield_now().await;
+        drop(first.await);
+        let _second = second.await;
+        let mut third = Box::pin(lock.lock());
+        assert!(waits_after_a_poll(&mut third).await);
+        shown("::Given>")
+    });
+    assert_eq!(listed["waits"], 2, "{listed}");
+}
+
+/// Takes the whole coop budget of the task.
+async fn consume_all() {
+    while task::coop::has_budget_remaining() {
+        task::coop::consume_budget().await;
+    }
+}
+
+/// Awaits a future whose first poll returns `Pending`.
+async fn returns_pending<F: Future>(future: F) -> F::Output {
+    let mut future = Box::pin(future);
+    assert!(waits_after_a_poll(&mut future).await);
+    future.await
 }
 
 /// The task that makes the value is cancelled, and the next one makes it.

@@ -224,6 +224,11 @@ impl LockEntry {
         self.0.holder.load(Ordering::Relaxed)
     }
 
+    /// When the holder changed; 0 if not known.
+    pub(crate) fn since(self) -> Ticks {
+        self.0.since.load(Ordering::Relaxed)
+    }
+
     /// Sets the number of all permits of a semaphore, as of `now`.
     #[cfg(feature = "semaphore")]
     pub(crate) fn has_permits(self, permits: u64, now: Ticks) {

@@ -67,8 +67,8 @@ impl Slot for WaiterSlot {
     }
 }
 
-/// A mark of a packed waiter: a thread that blocks itself came when the lock was free. Threads become waiters before they
-/// know that.
+/// A mark of a packed waiter: it came when the lock was free. A thread that blocks itself becomes a waiter before it knows that,
+/// and a future without coop budget takes a free lock and returns `Pending`.
 pub(crate) const CAME_TO_FREE: u64 = 1 << 60;
 
 /// A lock's number and version in one word. So a waiter is no waiter of a later lock with that number. Not 0.
@@ -364,10 +364,24 @@ mod alive {
             self.0.since()
         }
 
-        /// How long the wait has lasted; `None` if it is no wait, and without an entry.
-        pub(crate) fn waited(self, now: Ticks) -> Option<Ticks> {
-            let is_wait = self.0.who() & CAME_TO_FREE == 0 && self.0.since() != NEVER;
-            is_wait.then(|| now.saturating_sub(self.0.since()))
+        /// [`CAME_TO_FREE`], or 0.
+        #[inline(always)]
+        pub(crate) fn mark(self) -> u64 {
+            self.0.who() & CAME_TO_FREE
+        }
+
+        /// Whether the lock was free when the wait began.
+        #[inline(always)]
+        pub(crate) fn came_to_free(self) -> bool {
+            self.mark() != 0
+        }
+
+        /// How long the wait has lasted, given when the lock changed hands last; `None` if it is no wait, and without an entry. A
+        /// waiter that came to a free lock has waited if another was faster.
+        pub(crate) fn waited(self, now: Ticks, changed: Ticks) -> Option<Ticks> {
+            let since = self.0.since();
+            let is_wait = since != NEVER && (!self.came_to_free() || changed > since);
+            is_wait.then(|| now.saturating_sub(since))
         }
 
         /// The begin of the counted time; 0 if it is not counted.
@@ -466,8 +480,28 @@ mod tests {
             waits: set,
         });
         assert!(waiter.waits().is_none(), "it may be that of another task");
-        assert_eq!((waiter.counted(), waiter.waited(9)), (0, None));
+        assert_eq!((waiter.counted(), waiter.waited(9, 8)), (0, None));
         waiter.end();
+    }
+
+    #[test]
+    #[cfg(feature = "sync")]
+    fn a_waiter_that_came_to_a_free_lock_has_waited_if_another_was_faster() {
+        let begin = Begin {
+            since: 5,
+            counted: 0,
+            wanted: 0,
+        };
+        for (mark, waited) in [(0, Some(4)), (CAME_TO_FREE, None)] {
+            let waiter = Waiter::new(LockKey(1), begin, || Polled {
+                who: 1 | mark,
+                poll: 2,
+                waits: None,
+            });
+            assert_eq!(waiter.waited(9, 4), waited);
+            assert_eq!(waiter.waited(9, 7), Some(4));
+            waiter.end();
+        }
     }
 
     proptest! {

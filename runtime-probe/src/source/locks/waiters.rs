@@ -204,7 +204,8 @@ impl Waiters {
     #[inline(never)]
     fn released_contended(&self) {
         if self.passing == Passing::ToOne && !self.counts.load(Ordering::Relaxed) {
-            // The next holder has waited, and sets it again. If there is none, there are no waiters.
+            // The next holder has waited, and sets it again. If there is none, there are no waiters. A thread that blocks itself may
+            // have set both flags since the load above, and be overtaken before it is in tokio's queue: docs/limits.md.
             self.contended.store(false, Ordering::Relaxed);
             if let Some(entry) = self.known() {
                 // Not the begin of the poll: a lock that has been free for long is the sign of a futurelock.
@@ -248,7 +249,9 @@ impl Waiters {
             return None;
         }
         self.contended.store(true, Ordering::Relaxed);
-        self.tell_holder(entry);
+        let holder = self.holder.load(Ordering::Acquire);
+        self.tell_holder(entry, holder);
+        let bits = bits | mark(holder);
         let begin = Begin {
             since: entry.begin_of_wait(clock::ticks()),
             counted: 0,
@@ -270,7 +273,7 @@ impl Waiters {
         let waiter = match self.entry(what) {
             Some(entry) => {
                 if !what.has_permits {
-                    self.tell_holder(entry);
+                    self.tell_holder(entry, self.holder.load(Ordering::Acquire));
                 }
                 let begin = Begin {
                     since: entry.begin_of_wait(now),
@@ -292,8 +295,8 @@ impl Waiters {
     /// Sets the holder in the registry, as seen by a waiter. If it had to wait for the lock, it has set itself, and has more
     /// to tell.
     #[inline(always)]
-    fn tell_holder(&self, entry: LockEntry) {
-        if entry.holder() != self.holder.load(Ordering::Acquire) {
+    fn tell_holder(&self, entry: LockEntry, holder: u64) {
+        if entry.holder() != holder {
             self.tell_another_holder(entry);
         }
     }
@@ -339,6 +342,7 @@ impl Waiters {
         // A wait of a thread has no registrations. One that began in this poll began after its begin.
         if let Some((task, now)) = waker::task_and_time()
             && waiter.counted() == 0
+            && !waiter.came_to_free()
             && let taken_at @ Some(_) = waiter.waits()
             && let Some(entry) = self.known()
             && let Some(waited) = now.checked_sub(waiter.since())
@@ -385,9 +389,9 @@ impl Waiters {
     #[cold]
     #[inline(never)]
     fn leave(&self, waiter: Waiter, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
-        let counted = waiter.counted();
-        if let Some(waited) = waiter.waited(clock::ticks())
-            && let Some(entry) = self.known()
+        let (counted, now) = (waiter.counted(), clock::ticks());
+        if let Some(entry) = self.known()
+            && let Some(waited) = waiter.waited(now, entry.since())
         {
             entry.count(waited);
         }
@@ -398,7 +402,7 @@ impl Waiters {
                 queue.present -= u32::from(is_present);
                 queue.told |= has_it;
                 if counted != 0 {
-                    count(queue, counted, clock::ticks());
+                    count(queue, counted, now);
                 }
             });
         } else if has_it {
@@ -544,11 +548,15 @@ impl<'a> Wait<'a> {
     #[cold]
     #[inline(never)]
     fn waits(&mut self, what: &'static LockType, bits: u64, wanted: u32) {
-        let polled = waker::polled(bits);
         match self.begun {
             // The future may have been moved to another task since its last poll.
-            Some(waiter) => waiter.polled(polled),
+            Some(waiter) => waiter.polled(waker::polled(bits | waiter.mark())),
             None if source::is_on() => {
+                let mark = match what.has_permits {
+                    true => 0,
+                    false => mark(self.waiters.holder.load(Ordering::Relaxed)),
+                };
+                let polled = waker::polled(bits | mark);
                 self.begun = Some(self.waiters.enter(what, polled, wanted));
             }
             None => {}
@@ -583,6 +591,29 @@ impl Drop for Wait<'_> {
             self.waiters.leave(waiter, false, give_up);
         }
     }
+}
+
+/// [`CAME_TO_FREE`] for a future that may have the lock already, given the holder: tokio takes a free lock before it asks for the
+/// coop budget, and without budget it returns `Pending`.
+#[inline(always)]
+fn mark(holder: u64) -> u64 {
+    match holder == 0 && !has_budget() {
+        true => CAME_TO_FREE,
+        false => 0,
+    }
+}
+
+/// Whether the polled task has coop budget left.
+#[inline(always)]
+#[cfg(feature = "rt")]
+fn has_budget() -> bool {
+    tokio::task::coop::has_budget_remaining()
+}
+
+/// Without tokio's runtime no task has a budget.
+#[cfg(not(feature = "rt"))]
+fn has_budget() -> bool {
+    true
 }
 
 /// A lock whose type has a name for dumps.
