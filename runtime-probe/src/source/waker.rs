@@ -414,8 +414,9 @@ const fn written<const WRITTEN: bool>() -> Written {
 unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
     let anchor = Anchor { pc, sp, fp };
+    let is_first = record.has_no_waits_yet();
     // The task may wait at several places in turn.
-    let next = record.has_no_waits_yet().then(|| {
+    let next = is_first.then(|| {
         // SAFETY: by this function's own contract; the last waits are those of the record's task, and so is this poll.
         unsafe { template::follows(&anchor, record.last_waits()) }
     });
@@ -425,10 +426,10 @@ unsafe fn register<const WRITTEN: bool>(poll: &PollFrame, pc: usize, sp: usize, 
         return record.set_waits(Some(next));
     }
     // SAFETY: passed on.
-    unsafe { register_otherwise::<WRITTEN>(poll, pc, sp, fp) };
+    unsafe { register_otherwise::<WRITTEN>(poll, pc, sp, fp, is_first) };
 }
 
-/// A registration that does not follow the previous one as an earlier time.
+/// A registration that does not follow the previous one as an earlier time. `is_first`: [`Record::has_no_waits_yet`].
 ///
 /// # Safety
 /// As for [`register`].
@@ -439,6 +440,7 @@ unsafe fn register_otherwise<const WRITTEN: bool>(
     pc: usize,
     sp: usize,
     fp: usize,
+    is_first: bool,
 ) {
     let record = poll.record();
     let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
@@ -447,7 +449,6 @@ unsafe fn register_otherwise<const WRITTEN: bool>(
     if last.is_some_and(|last| unsafe { template::repeats_loosely(&anchor, root, last) }) {
         return record.repeat_waits();
     }
-    let is_first = record.has_no_waits_yet();
     let of_this_poll = record.waits_of_this_poll();
     let slot = Here::get().slot();
     if of_this_poll.is_none() {
