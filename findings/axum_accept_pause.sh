@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# axum 0.8.9 with tokio 1.54.1: `axum::serve` of a process that has all of its files open for a moment.
+#
+# Guess: a connection that cannot be accepted for want of a file is accepted as soon as a file is closed, or its client gets an error.
+# Reality: after such an error the accept loop sleeps for a second, whatever happens meanwhile; then it tries again. No documentation of `serve`
+# says so. The client is connected, as the kernel does that, and waits. Two connections when the limit (RLIMIT_NOFILE) is reached, files that are
+# closed after 50 ms and after 500 ms:
+#
+#     files are free after    the connections are answered after
+#     50 ms                   1.0 s
+#     500 ms                  1.0 s
+#
+# Why it matters: a burst of connections, of outgoing ones or of files, that reaches the limit for a millisecond stops all new connections of the
+# server for a second, and with the next burst for another one. The latency has a peak at a second, while the handlers are as fast as ever. A
+# metric of open files that is read every 15 s is below the limit, and the log has a line of level `error` by the crate tracing only if the
+# feature of axum is on. A dump tells it: the task of `serve` waits for a timer in `accept`, not for the listener.
+set -euo pipefail
+command -v cargo > /dev/null || { echo "axum_accept_pause.sh: needs cargo" >&2; exit 2; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+mkdir -p pause/src
+cat > pause/Cargo.toml <<'TOML'
+[package]
+name = "pause"
+version = "0.0.0"
+edition = "2024"
+[dependencies]
+axum = { version = "=0.8.9", default-features = false, features = ["http1", "tokio"] }
+libc = "=0.2.191"
+tokio = { version = "=1.54.1", features = ["macros", "net", "rt-multi-thread", "time"] }
+[workspace]
+TOML
+cat > pause/src/main.rs <<'RS'
+use axum::{Router, routing::get};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::sleep;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let limit = libc::rlimit { rlim_cur: 100, rlim_max: 100 };
+    // SAFETY: the call reads `limit`.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, Router::new().route("/", get(async || "hello"))).await.unwrap() });
+    for busy in [0, 50, 500] {
+        // The clients' sockets are there before the files are; their connections come after them.
+        let sockets = [TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap()];
+        let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(if busy == 0 { 0 } else { 1000 }).collect();
+        let begin = Instant::now();
+        let mut clients = Vec::new();
+        for socket in sockets {
+            let mut stream = socket.connect(address).await.unwrap().into_std().unwrap();
+            stream.set_nonblocking(false).unwrap();
+            clients.push(std::thread::spawn(move || {
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                assert!(answer.ends_with("hello"));
+                begin.elapsed().as_millis()
+            }));
+        }
+        sleep(Duration::from_millis(busy)).await;
+        drop(files);
+        let times = clients.into_iter().map(|client| client.join().unwrap());
+        println!("files_free_after_ms {busy} answered_after_ms {}", times.max().unwrap());
+    }
+}
+RS
+cargo run --quiet --manifest-path pause/Cargo.toml --target-dir target > seen
+cat seen
+awk '
+    $2 == 0 { good += $4 < 500 }
+    $2 > 0 { good += $4 >= 950 && $4 < 1900 }
+    END { exit good != 3 }
+' seen || { echo "changed: when a connection is accepted after the limit of files was reached" >&2; exit 1; }
