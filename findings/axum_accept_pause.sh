@@ -12,8 +12,8 @@
 #
 # Why it matters: a burst of connections, of outgoing ones or of files, that reaches the limit for a millisecond stops all new connections of the
 # server for a second, and with the next burst for another one. The latency has a peak at a second, while the handlers are as fast as ever. A
-# metric of open files that is read every 15 s is below the limit, and the log has a line of level `error` by the crate tracing only if the
-# feature of axum is on. A dump tells it: the task of `serve` waits for a timer in `accept`, not for the listener.
+# metric of open files that is read every 15 s is below the limit, and no metric counts the pauses; the log has a line "accept error". A dump
+# tells it: the task of `serve` waits for a timer in `accept`, not for the listener.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "axum_accept_pause.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -16,8 +16,8 @@
 # default.
 #
 # Why it matters: context switches tell a service that waits for locks or for I/O from one that computes, and migrations tell of a scheduler that
-# moves workers. "0.000 /sec" looks like the best result there is, and numbers from a laptop, taken as root, look thousand times worse than those
-# of the server. The same holds for a profiler that samples `context-switches` with `exclude_kernel`: it gets no sample and no error.
+# moves workers. "0.000 /sec" looks like the best result there is, and numbers from a laptop, taken as root, look a thousand times worse than
+# those of the server. The same holds for a profiler that samples `context-switches` with `exclude_kernel`: it gets no sample and no error.
 set -euo pipefail
 for needed in perf python3; do
     command -v "$needed" > /dev/null || { echo "perf_switches_of_user.sh: needs $needed (Debian: linux-perf)" >&2; exit 2; }

@@ -4,8 +4,8 @@
 # Guess: a stack is kept whole. If there is a limit, what is cut off is at the leaf, or the stack says that something is missing; and it is the
 # same function that all stacks begin with.
 # Reality: it keeps 128 frames, those nearest to the leaf. The outer ones are missing without a mark, and the first frame of the stack is whatever
-# is there: a flame graph has a row of strangers beside `main`. `handler` calls itself through N frames, and computes; samples with `handler` and
-# with `main`:
+# is there: a flame graph has other functions beside `main` in its first row. `handler` calls itself through N frames, and computes; samples with
+# `handler` and with `main`:
 #
 #     N      of all samples, with handler and main
 #     10     all

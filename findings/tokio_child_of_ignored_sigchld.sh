@@ -4,12 +4,12 @@
 #
 # Guess: it makes no difference. Signal handlers end with `exec`, and tokio and std wait for their children by pidfd and `waitpid`.
 # Reality: that a signal is ignored is inherited through `exec`, and the kernel then keeps no exit status of children. std never gets one, until a
-# handler is installed. tokio loses those of the first children; then it installs a handler for the orphan that it takes the first to be, which
-# also ends the ignoring. A service that starts `exit 3` four times, one after the other:
+# handler is installed. tokio loses those of the first children. After the first failure it installs a handler, and with it the status is kept
+# again. A service that starts `exit 3` four times, one after the other:
 #
 #     SIGCHLD at the start    tokio, status().await                          std, status()
 #     default                 3, 3, 3, 3                                     3, 3, 3, 3
-#     ignored                 "No child processes" (ECHILD), .., 3, 3        "No child processes" four times
+#     ignored                 "No child processes" (ECHILD), 3, 3, 3         "No child processes" four times
 #
 # Why it matters: daemons that do not want to wait for children ignore SIGCHLD, and what they start inherits it: some supervisors, cron jobs,
 # scripts with `trap '' CHLD` and containers whose first process does so. In the service a health check or a conversion by an external program has

@@ -6,7 +6,7 @@
 # For any other the socket itself has room, so the event comes at once, the send fails with EAGAIN, and so on. One task, a receiver that takes
 # nothing for 300 ms; its polls in this time, and the CPU time of the process:
 #
-#     connect, send    2 or 3           0 ms
+#     connect, send    2                0 ms
 #     send_to          18,534           99 ms (on a busy machine)
 #
 # Why it matters: statsd, syslog, journald and `sd_notify` are reached so, and often with `send_to`, as one socket then does for all. When the

@@ -7,11 +7,11 @@
 # server that answers each with an error, one retry for a request at most. Retries in each of 20 seconds (the clock is tokio's, paused):
 #
 #     default                                         100 0 0 0 0 0 0 0 0 0 0  100 0 0 0 0 0 0 0 0
-#     TpsBudget::new(Duration::from_secs(1), 10, 0.2)  10 or 0 in each
+#     TpsBudget::new(Duration::from_secs(1), 10, 0.2) 10 or 0 in each
 #
 # The rate is ten a second on average, as a burst which is as large as the load itself.
 #
-# Why it matters: the budget is what keeps retries from doubling the load on a server that has just come up, or hardly stands. For a second it
+# Why it matters: the budget is what keeps retries from doubling the load on a server that has just started or is overloaded. For a second it
 # doubles the load of a client with up to 100 requests a second, and all clients that saw the failure begin at the same time. Clients with ten
 # requests a second or fewer retry every one of them, as each client has a budget of its own. Metrics with a step of 15 s or more show the
 # average. For an even rate give a `ttl` of a second.

@@ -199,3 +199,42 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
         assert!(!text.contains("time::timeout"), "{text}");
     }
 }
+
+/// A program that `dwz -m` has processed has a link to a file that several programs have in common.
+#[test]
+fn lines_need_the_common_file_that_a_binary_names() {
+    let own = std::env::current_exe().unwrap();
+    let folder = std::env::temp_dir().join(format!("probe-common-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let [binary, link, note] = ["app", "link", "note"].map(|name| folder.join(name));
+    let dump_with_link_to = |name: &str, id: &[u8]| {
+        let section = [name.as_bytes(), b"\0", id].concat();
+        std::fs::write(&link, section).unwrap();
+        let section = format!("--add-section=.gnu_debugaltlink={}", link.display());
+        run("objcopy", &[section.as_ref(), &own, &binary]);
+        dump_of(&binary, None)
+    };
+    let note_only = "--only-section=.note.gnu.build-id".as_ref();
+    run("objcopy", &["-Obinary".as_ref(), note_only, &own, &note]);
+    // Sizes and kind, "GNU" and a zero, and the id.
+    let id = std::fs::read(&note).unwrap().split_off(16);
+    // Nothing in this binary refers to the other file, so any file of that id will do.
+    let there = dump_with_link_to(own.to_str().unwrap(), &id);
+    let other_build = dump_with_link_to(own.to_str().unwrap(), b"the id of another build");
+    let missing = dump_with_link_to("common.debug", &id);
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    let has_line = |text: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        // Spawn locations are known without debug information.
+        let is_frame =
+            |pair: &[&str]| pair[1].starts_with('\t') && !pair[0].starts_with("created by ");
+        let mut pairs = lines.windows(2).filter(|pair| is_frame(pair));
+        pairs.any(|pair| pair[1].contains("tests/debug_file.rs:"))
+    };
+    assert!(has_line(&there), "{there}");
+    for text in [other_build, missing] {
+        assert!(text.contains("debug_file::child"), "{text}");
+        assert!(!has_line(&text), "{text}");
+    }
+}

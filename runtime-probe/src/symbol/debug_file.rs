@@ -94,6 +94,47 @@ pub(super) fn is_split_off(path: &Path) -> bool {
     })
 }
 
+/// The part of a file's debug information that it has in common with other programs (`dwz -m`).
+#[derive(Debug, PartialEq)]
+pub(super) enum CommonPart {
+    /// All is in the file.
+    None,
+    In(PathBuf),
+    /// The file names another one that is not there. What is left has pairs of a name and a line that are of two frames, as a file
+    /// whose debug information was split off.
+    Missing,
+}
+
+impl CommonPart {
+    pub(super) fn of(path: &Path) -> CommonPart {
+        let Some((link, id)) = link_to_common_part(path) else {
+            return CommonPart::None;
+        };
+        let places = places(path, &id, Some(OsStr::from_bytes(&link)));
+        let mut places = places.into_iter();
+        let found = places.find(|place| build_id_of(place).is_some_and(|found| found == id));
+        found.map_or(CommonPart::Missing, CommonPart::In)
+    }
+}
+
+/// Name and build id of `.gnu_debugaltlink`.
+fn link_to_common_part(path: &Path) -> Option<(Vec<u8>, String)> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = object::File::parse(&cache).ok()?;
+    let (name, id) = file.gnu_debugaltlink().ok()??;
+    Some((name.to_vec(), hex(id)))
+}
+
+fn build_id_of(path: &Path) -> Option<String> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = object::File::parse(&cache).ok()?;
+    Some(hex(file.build_id().ok()??))
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The first name of a file of split debug information among strings that end with a zero.
 fn name_of_split_off(strings: &[u8]) -> Option<&[u8]> {
     let mut names = strings.split(|byte| *byte == 0);
@@ -120,17 +161,11 @@ fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
 /// Whether a file is the debug file of this build.
 fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool {
     let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
-    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else {
+    if !is_file {
         return false;
-    };
-    let cache = ReadCache::new(file);
-    let Ok(file) = object::File::parse(&cache) else {
-        return false;
-    };
+    }
     if !module.build_id.is_empty() {
-        let id = file.build_id().ok().flatten().unwrap_or_default();
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        return id == module.build_id;
+        return build_id_of(path).is_some_and(|id| id == module.build_id);
     }
     link.is_some_and(|(_, checksum)| checksum_of(path) == Some(*checksum))
 }

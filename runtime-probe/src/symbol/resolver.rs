@@ -321,7 +321,13 @@ fn load(module: &Module) -> Option<Loaded> {
         if super::debug_file::is_split_off(&file) {
             return SymbolTable::read(&file).map(Loaded::Symbols);
         }
-        if let Ok(loader) = Loader::new(file) {
+        use super::debug_file::CommonPart;
+        let common = match CommonPart::of(&file) {
+            CommonPart::None => None,
+            CommonPart::In(common) => Some(common),
+            CommonPart::Missing => return SymbolTable::read(&file).map(Loaded::Symbols),
+        };
+        if let Ok(loader) = Loader::new_with_sup(file, common) {
             return Some(Loaded::Lines(Box::new(loader)));
         }
     }
