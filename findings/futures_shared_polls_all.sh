@@ -14,8 +14,8 @@
 #
 # Why it matters: one load of a cache that all requests wait for is what `shared` is for. A load with many steps, such as a streamed response, is
 # polled by all requests at each step, so the more requests wait the slower it gets, and the CPU time is that of the load, in the task of each
-# waiter. In a dump all of these tasks have the stack of the load, with a timer or a socket at its end, as if each did one of its own. Share the
-# handle of a task: the load then goes on if its first caller leaves, too.
+# waiter. The load is polled with a waker of its own, so a dump that is made from wakers has all of these tasks in `Shared` and not what the load
+# waits for. Share the handle of a task: the load then goes on if its first caller leaves, too.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "futures_shared_polls_all.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
