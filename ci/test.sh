@@ -202,7 +202,7 @@ component() {
 }
 
 # The tools of the tests besides cargo: Go's tools, Perfetto's messages, perf, with which one test compares our CPU profile,
-# Prometheus, a browser, a validator of JSON Schema.
+# dwz, Prometheus, a browser, a validator of JSON Schema.
 peers() {
     if [ -z "${PROBE_TEST_GO:-}" ]; then
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
@@ -224,6 +224,7 @@ peers() {
     # In Debian's package, or else in Ubuntu's.
     need linux-perf perf --version || need linux-tools-generic perf --version ||
         lacks "no perf, so no test of ours asks it"
+    need dwz dwz --version || lacks "no dwz, so no test of ours reads what it makes"
     need prometheus prometheus --version || lacks "no prometheus, so no test of ours asks it"
     need chromium chromium --version || lacks "no chromium, so no test of ours looks at pages as a browser does"
     need python3-jsonschema python3 -c 'import jsonschema' || lacks "no Python package jsonschema, so no test of ours asks it"

@@ -480,6 +480,26 @@ fn a_stripped_program_is_read_by_its_debug_file() {
     assert!(dump(linked.id(), &[]).contains("waits::kinds::sleeps(...)"));
 }
 
+/// `dwz` moves types that several units have to units of their own. The stack of a running task may be shorter after it.
+#[test]
+fn a_program_that_dwz_has_processed_has_the_same_waiting_tasks() {
+    if Command::new("dwz").arg("--version").output().is_err() {
+        eprintln!("######## SKIPPED: no dwz: apt-get install dwz ########");
+        return;
+    }
+    let program = waits();
+    let smaller = Path::new(env!("CARGO_TARGET_TMPDIR")).join("waits-dwz");
+    run(Command::new("dwz").arg("-o").args([&smaller, &program]));
+    let [before, after] = [&program, &smaller].map(|program| {
+        let process = Process::start(program);
+        let mut tasks = blocks(&dump(process.id(), &[])).1;
+        tasks.retain(|_, block| !block.contains("[running]"));
+        tasks
+    });
+    assert!(before.len() > 10, "{before:?}");
+    assert_eq!(before, after);
+}
+
 #[test]
 fn what_cannot_be_dumped_is_refused_with_the_way_out() {
     let sleeper = "fn main() { println!(\"ready\"); std::thread::sleep(std::time::Duration::from_secs(600)); }";
@@ -497,6 +517,19 @@ fn what_cannot_be_dumped_is_refused_with_the_way_out() {
     );
     let types = refused("2");
     assert!(types.contains("has no types of tokio's tasks"), "{types}");
+    // What `dwz -m` leaves: a link to the file with the types.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let [link, linked] = ["common-link", "has-common-part"].map(|name| directory.join(name));
+    std::fs::write(&link, "common.debug\0an id of twenty bytes").unwrap();
+    run(Command::new("objcopy")
+        .arg(format!(
+            "--add-section=.gnu_debugaltlink={}",
+            link.display()
+        ))
+        .args([&rustc("level1", sleeper, "1"), &linked]));
+    let process = Process::start(&linked);
+    let elsewhere = refusal(process.id(), &[]);
+    assert!(elsewhere.contains("dwz -m"), "{elsewhere}");
     // This process id is above the kernel's limit of 4194304.
     let gone = refusal(4_194_305, &[]);
     assert!(gone.contains("there is no process 4194305"), "{gone}");

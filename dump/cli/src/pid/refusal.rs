@@ -54,6 +54,8 @@ pub(crate) enum Refusal {
     NoTypes(PathBuf),
     /// The types are in other files.
     Split(PathBuf),
+    /// The types are in a file that several programs have in common.
+    CommonPart(PathBuf),
     /// The debug file is of another build.
     Mismatch {
         debug: PathBuf,
@@ -98,6 +100,7 @@ impl From<Unusable> for Refusal {
             Unusable::Unreadable(path, why) => Self::Unreadable(path, why),
             Unusable::NoTypes(path) => Self::NoTypes(path),
             Unusable::Split(path) => Self::Split(path),
+            Unusable::CommonPart(path) => Self::CommonPart(path),
             Unusable::NoTokio(path) => Self::NoTokio(path),
             Unusable::TooLarge(path) => Self::Unreadable(path, "it is too large".into()),
         }
@@ -177,6 +180,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{} has its types in other files (`split-debuginfo`), which are not here; keep the NAME.dwp that \
                  `split-debuginfo = \"packed\"` writes beside the program, or build with `split-debuginfo = \"off\"`",
+                path.display()
+            ),
+            Self::CommonPart(path) => write!(
+                f,
+                "{} has its types in a file that several programs have in common (`dwz -m`), which this command does not read; \
+                 --debug-file takes the program as it was before",
                 path.display()
             ),
             Self::Mismatch {
@@ -270,6 +279,7 @@ mod tests {
             (Refusal::NoTypes(path()), "debug = 2"),
             (Refusal::NoTypes(path()), "--threads"),
             (Refusal::Split(path()), ".dwp"),
+            (Refusal::CommonPart(path()), "--debug-file"),
             (
                 Refusal::NoDebugFile(path(), "it is a directory".into()),
                 "--only-keep-debug",

@@ -27,6 +27,8 @@ pub struct Sections<'d> {
     own: gimli::DwarfSections<Cow<'d, [u8]>>,
     /// The package of split debug information.
     package: Option<gimli::DwarfPackageSections<Cow<'d, [u8]>>>,
+    /// Whether a part is in a file that several programs have in common (`dwz -m`).
+    has_common_part: bool,
 }
 
 impl<'d> Sections<'d> {
@@ -54,7 +56,12 @@ impl<'d> Sections<'d> {
                 Some(gimli::DwarfPackageSections::load(load).map_err(unreadable)?)
             }
         };
-        Ok(Self { own, package })
+        let has_common_part = object.section_by_name(".gnu_debugaltlink").is_some();
+        Ok(Self {
+            own,
+            package,
+            has_common_part,
+        })
     }
 
     /// The memory of the unpacked sections. The other sections stay in the mapped file.
@@ -303,8 +310,10 @@ impl<'d> Index<'d> {
             let unit = &index.units[number].unit;
             let root = unit.entry(unit.header.root_offset()).map_err(unreadable)?;
             let language = root.attr_value(gimli::DW_AT_language);
-            if language == Some(AttributeValue::Language(gimli::DW_LANG_Rust)) {
-                is_rust = true;
+            let of_rust = language == Some(AttributeValue::Language(gimli::DW_LANG_Rust));
+            is_rust |= of_rust;
+            // `dwz` moves types that several units have to units without a language.
+            if of_rust || root.tag() == gimli::DW_TAG_partial_unit {
                 index.read_unit(number).map_err(unreadable)?;
                 if sections.bytes() + index.bytes() > most_bytes {
                     return Err(Unusable::TooLarge(path.into()));
@@ -314,6 +323,7 @@ impl<'d> Index<'d> {
         let has_tasks = !index.polls.is_empty() && !index.cells.is_empty();
         match () {
             () if has_tasks => Ok(index),
+            () if sections.has_common_part => Err(Unusable::CommonPart(path.into())),
             () if is_split => Err(Unusable::Split(path.into())),
             // Every program has vtables. With types, the vtables are in the debug information.
             () if is_rust && index.vtables.is_empty() => Err(Unusable::NoTypes(path.into())),

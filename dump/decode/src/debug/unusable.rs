@@ -12,6 +12,8 @@ pub enum Unusable {
     NoTypes(PathBuf),
     /// The types are in other files, which were not passed.
     Split(PathBuf),
+    /// The types are in a file that several programs have in common (`dwz -m`), which is not read.
+    CommonPart(PathBuf),
     /// The file has no types of tokio's tasks: the program spawns none, or the crates that spawn have no types, unlike
     /// others.
     NoTokio(PathBuf),
@@ -31,6 +33,11 @@ impl fmt::Display for Unusable {
             Self::Split(path) => write!(
                 f,
                 "{} has its types in other files (split-debuginfo)",
+                path.display()
+            ),
+            Self::CommonPart(path) => write!(
+                f,
+                "{} has its types in a file that several programs have in common (dwz -m)",
                 path.display()
             ),
             Self::NoTokio(path) => write!(
