@@ -475,10 +475,15 @@ mod tests {
     fn a_frame_that_realigns_its_stack_is_not_fixed() {
         refresh();
         let (plain, realigned) = (frames(plainly), frames(realigned));
-        assert!(plain.len() > 2 && plain.iter().all(|slot| slot.is_fixed));
+        assert!(plain.len() > 2);
         assert_eq!(plain.len(), realigned.len());
-        let loose = realigned.iter().filter(|slot| !slot.is_fixed);
-        assert_eq!(loose.count(), 1);
+        let loose = |slots: &[Slot]| slots.iter().filter(|slot| !slot.is_fixed).count();
+        if cfg!(target_arch = "aarch64") {
+            // A function with a frame pointer is found by it, so the tables prove no size.
+            assert!(loose(&realigned) >= 1);
+        } else {
+            assert_eq!((loose(&plain), loose(&realigned)), (0, 1));
+        }
     }
 
     #[test]
