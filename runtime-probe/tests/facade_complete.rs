@@ -302,6 +302,10 @@ fn shadowed_types_have_the_auto_traits_of_their_originals() {
     sendable(lock.lock_owned());
     movable::<Builder>();
     movable::<JoinSet<Plain>>();
+    let mut set = JoinSet::<Cell<u8>>::new();
+    value(set.join_next());
+    value(set.join_next_with_id());
+    value(set.shutdown());
     calm::<LocalRuntime>();
     shown::<JoinSet<Plain>>();
     shown::<LocalSet>();

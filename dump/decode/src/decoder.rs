@@ -152,6 +152,11 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         }
     }
 
+    /// The number of tasks that looks `All` have met.
+    pub fn met(&self) -> usize {
+        self.met.len()
+    }
+
     /// Decodes all tasks of all runtimes. Only `Look::Decode` returns tasks.
     pub fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
         self.vtables.clear();

@@ -116,17 +116,14 @@ impl<T: 'static> JoinSet<T> {
         let JoinSet(set, members) = self;
         async move {
             if members.are_of_several_places() {
-                let joined = match at_once(|context| set.poll_join_next_with_id(context)) {
-                    Poll::Ready(joined) => joined,
-                    Poll::Pending => taken(set.join_next_with_id().await),
-                };
-                note_joined(members, &joined);
-                return joined.map(without_id);
+                return next_with_id(set, members).await.map(without_id);
             }
-            let joined = match at_once(|context| set.poll_join_next(context)) {
-                Poll::Ready(joined) => joined,
-                Poll::Pending => taken(set.join_next().await),
-            };
+            // No result is kept while the future waits. Otherwise it would be `Sync` only if results are.
+            if let Poll::Ready(joined) = at_once(|context| set.poll_join_next(context)) {
+                note_taken(members, &joined);
+                return joined;
+            }
+            let joined = taken(set.join_next().await);
             note_taken(members, &joined);
             joined
         }
@@ -136,15 +133,7 @@ impl<T: 'static> JoinSet<T> {
     pub fn join_next_with_id(
         &mut self,
     ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
-        let JoinSet(set, members) = self;
-        async move {
-            let joined = match at_once(|context| set.poll_join_next_with_id(context)) {
-                Poll::Ready(joined) => joined,
-                Poll::Pending => taken(set.join_next_with_id().await),
-            };
-            note_joined(members, &joined);
-            joined
-        }
+        next_with_id(&mut self.0, &mut self.1)
     }
 
     /// [`tokio::task::JoinSet::poll_join_next`].
@@ -247,6 +236,21 @@ impl<T> JoinSet<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// The next result, which is noted.
+async fn next_with_id<T: 'static>(
+    set: &mut tokio::task::JoinSet<T>,
+    members: &mut Members,
+) -> Option<Result<(Id, T), JoinError>> {
+    // As in `join_next`.
+    if let Poll::Ready(joined) = at_once(|context| set.poll_join_next_with_id(context)) {
+        note_joined(members, &joined);
+        return joined;
+    }
+    let joined = taken(set.join_next_with_id().await);
+    note_joined(members, &joined);
+    joined
 }
 
 /// Notes a joined task, if any, of a set whose tasks have one spawn site.

@@ -54,17 +54,24 @@ pub fn ask(
     page.checked(method)
 }
 
-/// A refusal has a sentence, in a body that a browser does not treat as a page.
+/// A refusal has a sentence, in a body that a browser does not treat as a page, or in a page of the browser's pages.
 pub fn assert_refusal(status: u16, body: &str, content_type: Option<&str>) {
-    assert_eq!(
-        content_type,
-        Some("text/plain; charset=utf-8"),
-        "{status} {body:?}"
-    );
-    let sentence = body
-        .strip_suffix('\n')
-        .expect("the sentence ends with its line");
+    let sentence = match content_type {
+        Some("text/plain; charset=utf-8") => body.strip_suffix('\n'),
+        Some("text/html; charset=utf-8") => sentence_of_page(body),
+        _ => None,
+    };
+    let sentence = sentence.unwrap_or_else(|| panic!("{status} {content_type:?} {body:?}"));
     assert_sentence(status, sentence);
+}
+
+/// The sentence of a refusal's page, as it is escaped there. `None` if the page has tags beside its own.
+fn sentence_of_page(page: &str) -> Option<&str> {
+    let (head, rest) = page.split_once("<p class=\"refusal\" role=\"alert\">")?;
+    let (sentence, end) = rest.split_once("</p>")?;
+    let is_whole = head.starts_with("<!DOCTYPE html>") && end == "</main></body></html>";
+    let has_tags = sentence.contains(['<', '>']) || head.matches("<script").count() != 1;
+    (is_whole && !has_tags).then_some(sentence)
 }
 
 /// The sentence of a refusal.
