@@ -4,7 +4,7 @@
 //! wait. With the whole time for each write, a client that reads nothing stayed for one more time-out (31 s instead
 //! of 26 s).
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
 use super::inbox::is_timeout;
@@ -41,8 +41,11 @@ impl<'a> Outbox<'a> {
     }
 }
 
-impl Write for Outbox<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Outbox<'_> {
+    fn send(
+        &mut self,
+        write: impl FnOnce(&mut &Stream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         if self.failed {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -53,7 +56,7 @@ impl Write for Outbox<'_> {
             self.time_out = left;
         }
         let before = Instant::now();
-        let outcome = (&mut &*self.stream).write(bytes);
+        let outcome = write(&mut &*self.stream);
         let waited = before.elapsed();
         if waited >= SHORTEST_WAIT {
             self.permit.count_wait(waited);
@@ -67,6 +70,16 @@ impl Write for Outbox<'_> {
             .as_ref()
             .is_err_and(|error| error.kind() != ErrorKind::Interrupted);
         outcome
+    }
+}
+
+impl Write for Outbox<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(|stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(|stream| stream.write_vectored(parts))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //! was set is dropped. If two processes find the same leftover at the same moment, the later one gets the path.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -213,6 +213,13 @@ impl Write for &Stream {
             Stream::Tcp(stream) => (&mut &*stream).write(bytes),
             Stream::Unix(stream) => (&mut &*stream).write(bytes),
         }
+    }
+
+    /// One call of the system. That of std would end the process by a signal if the client has left and the program does
+    /// not ignore that signal.
+    #[cfg(target_os = "linux")]
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        sys::send(self.as_fd(), parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {

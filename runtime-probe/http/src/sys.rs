@@ -1,7 +1,9 @@
-//! Calls that std has no safe form of: the size of a socket's buffer, the state of a connection without reading or
-//! waiting, the end of a listener, and the priority of a thread.
+//! Calls that std has no safe form of: several parts in one message, the size of a socket's buffer, the state of a
+//! connection without reading or waiting, the end of a listener, and the priority of a thread.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Whether the client has finished sending, or the connection is broken. Does not wait. Unread bytes do not hide it.
@@ -50,6 +52,23 @@ pub(crate) fn stop_accepting(listener: BorrowedFd<'_>) {
     // SAFETY: the descriptor is borrowed, so it is open; the call takes no memory.
     // It fails if a listener cannot be shut down. That is ignored, as there is no other way.
     let _ = unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// Sends these parts, one after the other. Returns how many bytes were sent. No signal is raised if the client has left.
+///
+/// # Errors
+/// The error of the system.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "std raises the signal")]
+pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    // SAFETY: all fields are numbers and pointers, and may be zero.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An `IoSlice` has the layout of an `iovec`, as std guarantees. The call does not write to it.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    // SAFETY: the descriptor is borrowed, so it is open; the message and its parts outlive the call, which only reads them.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// Sets how many bytes a socket takes before they are sent. Linux doubles the number, for its own bookkeeping, and

@@ -6,13 +6,14 @@
 //! bytes are missing.
 
 use std::any::Any;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::panic::{self, AssertUnwindSafe};
 
 use super::reply::{Body, Reply, Stream, reason};
 use super::request::{Method, Request, Version};
 
-/// Bytes in a chunk: as many as a socket takes at once, and far more than the head of a chunk (8 bytes).
+/// Small writes are gathered up to this number of bytes: far more than the head of a chunk (8 bytes). A larger write is
+/// a chunk of its own, which is not copied.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Headers that only this file writes.
@@ -196,39 +197,22 @@ enum State {
 }
 
 impl Chunks<'_> {
-    /// Sends the bytes that were written so far.
-    fn send_chunk(&mut self) -> io::Result<()> {
-        self.stage();
-        self.push()
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        self.stage();
-        if self.version == Version::Http11 {
-            self.pending.extend_from_slice(b"0\r\n\r\n");
-        }
-        self.push()
-    }
-
-    /// Appends the body to the pending bytes. A chunk is never empty, as an empty chunk would be the last one.
-    fn stage(&mut self) {
-        if self.body.is_empty() {
-            return;
-        }
-        if self.version == Version::Http11 {
-            self.pending
-                .extend_from_slice(format!("{:x}\r\n", self.body.len()).as_bytes());
-            self.body.extend_from_slice(b"\r\n");
-        }
-        self.pending.append(&mut self.body);
-    }
-
-    fn push(&mut self) -> io::Result<()> {
+    /// Sends the bytes that were written so far, and `more`, as one chunk. A chunk is never empty, as an empty chunk would
+    /// be the last one.
+    fn send_chunk(&mut self, more: &[u8], last: &[u8]) -> io::Result<()> {
         if self.state == State::Broken {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(ErrorKind::BrokenPipe.into());
         }
-        let outcome = self.wire.write_all(&self.pending);
+        let length = self.body.len() + more.len();
+        let is_framed = self.version == Version::Http11 && length > 0;
+        if is_framed {
+            write!(self.pending, "{length:x}\r\n")?;
+        }
+        let end: &[u8] = if is_framed { b"\r\n" } else { b"" };
+        let mut parts = [&*self.pending, &*self.body, more, end, last].map(IoSlice::new);
+        let outcome = write_all(self.wire, &mut parts);
         self.pending.clear();
+        self.body.clear();
         self.state = if outcome.is_ok() {
             State::Begun
         } else {
@@ -236,21 +220,47 @@ impl Chunks<'_> {
         };
         outcome
     }
+
+    fn finish(mut self) -> io::Result<()> {
+        let last: &[u8] = match self.version {
+            Version::Http10 => b"",
+            Version::Http11 => b"0\r\n\r\n",
+        };
+        self.send_chunk(b"", last)
+    }
+}
+
+/// Writes all of these parts, if possible in one call.
+fn write_all(wire: &mut dyn Write, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Parts of no bytes go first.
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        match wire.write_vectored(parts) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut parts, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Write for Chunks<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() >= CHUNK_BYTES {
+            return self.send_chunk(bytes, b"").map(|()| bytes.len());
+        }
         let room = CHUNK_BYTES.saturating_sub(self.body.len());
         let part = bytes.get(..room).unwrap_or(bytes);
         self.body.extend_from_slice(part);
         if self.body.len() >= CHUNK_BYTES || self.state == State::Broken {
-            self.send_chunk()?;
+            self.send_chunk(b"", b"")?;
         }
         Ok(part.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_chunk()
+        self.send_chunk(b"", b"")
     }
 }
 
@@ -302,6 +312,47 @@ mod tests {
         assert_eq!(body, "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
         let (_, body, _) = sent(streamed(|_| Ok(())), Version::Http11, SendBody::Yes);
         assert_eq!(body, "0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_large_write_is_a_chunk_with_the_bytes_before_it() {
+        let reply = streamed(|out| {
+            out.write_all(b"ab")?;
+            out.write_all(&[b'x'; CHUNK_BYTES])?;
+            out.write_all(&[b'y'; 3 * CHUNK_BYTES])?;
+            out.write_all(b"c")
+        });
+        let (_, body, _) = sent(reply, Version::Http11, SendBody::Yes);
+        let (xs, ys) = ("x".repeat(CHUNK_BYTES), "y".repeat(3 * CHUNK_BYTES));
+        assert!(body == format!("4002\r\nab{xs}\r\nc000\r\n{ys}\r\n1\r\nc\r\n0\r\n\r\n"));
+    }
+
+    /// Takes few bytes of a call, and no call at first.
+    struct Narrow(Vec<u8>, bool);
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let few = bytes.len().min(5);
+            self.0.extend_from_slice(&bytes[..few]);
+            Ok(few)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn parts_are_written_to_their_ends() {
+        let mut narrow = Narrow(Vec::new(), false);
+        let mut parts = [&b""[..], b"a chunk", b"", b" of three", b" parts", b""].map(IoSlice::new);
+        write_all(&mut narrow, &mut parts).unwrap();
+        assert_eq!(narrow.0, b"a chunk of three parts");
+        write_all(&mut narrow, &mut [IoSlice::new(b"")]).unwrap();
     }
 
     #[test]
