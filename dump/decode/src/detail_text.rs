@@ -3,12 +3,10 @@
 use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use crate::waits::is_of;
+use runtime_dump::goroutine::notes::{Notes, push_decimal, push_hex};
 use runtime_dump::naming::reason::Reason;
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 use std::num::NonZeroU64;
-
-/// The room for a note at first. Most notes are shorter.
-const USUAL_BYTES: usize = 96;
 
 /// The options of the notes on a chain.
 pub struct Words<'w> {
@@ -31,18 +29,18 @@ impl fmt::Debug for Words<'_> {
 }
 
 impl Chain {
-    /// One note for each selected detail.
-    pub fn notes(&self, words: &Words<'_>) -> Vec<String> {
-        let mut notes = Vec::new();
-        push_details(&mut notes, self, words, "");
-        notes
+    /// Adds a note for each selected detail.
+    pub fn add_notes(&self, notes: &mut Notes, words: &Words<'_>) {
+        let since = notes.len();
+        add_details((notes, since), self, words, Branch::Trunk);
     }
 }
 
 impl Detail {
-    /// The detail as text. `now` is the time of the monotonic clock; without it a timer has no text.
-    pub fn text(&self, now: Option<(i64, u32)>) -> Option<String> {
-        Some(match *self {
+    /// Appends the detail as text. `now` is the time of the monotonic clock. Returns `None` if there is no text, as for a
+    /// timer without the time.
+    fn push(&self, out: &mut String, now: Option<(i64, u32)>) -> Option<()> {
+        match *self {
             Detail::Fires {
                 what,
                 seconds,
@@ -54,69 +52,91 @@ impl Detail {
                     seconds.saturating_add(i64::from(nanos))
                 };
                 let left = at(seconds, nanos).saturating_sub(at(now, now_nanos));
-                let verb = match what {
+                out.push_str(match what {
                     Timer::Sleep => "fires",
                     Timer::Timeout => "times out",
-                };
-                match left {
-                    0.. => format!("{verb} in {}", Span(left.unsigned_abs())),
-                    _ => format!("{verb} since {}", Span(left.unsigned_abs())),
-                }
+                });
+                out.push_str(match left {
+                    0.. => " in ",
+                    _ => " since ",
+                });
+                Span(left.unsigned_abs()).push(out);
             }
             Detail::Acquires {
                 semaphore,
                 wanted,
                 available,
-            } => format!("wants {wanted} of the {available} permits of semaphore {semaphore:#x}"),
+            } => {
+                out.push_str("wants ");
+                push_decimal(out, wanted);
+                out.push_str(" of the ");
+                push_decimal(out, available);
+                out.push_str(" permits of semaphore ");
+                push_hex(out, semaphore);
+            }
             Detail::Given {
                 semaphore, permits, ..
-            } => format!(
-                "was given {} of semaphore {semaphore:#x}, and has not been polled since",
-                counted(permits)
-            ),
-            Detail::End(end) => return end.text(),
+            } => {
+                out.push_str("was given ");
+                out.push_str(&counted(permits));
+                out.push_str(" of semaphore ");
+                push_hex(out, semaphore);
+                out.push_str(", and has not been polled since");
+            }
+            Detail::End(end) => return end.push(out),
             Detail::Joins(0) => return None,
-            Detail::Joins(id) => format!("joins goroutine {id}"),
-            Detail::MayHold(semaphore) => format!("may hold semaphore {semaphore:#x}"),
-            Detail::Descriptor(number) => format!("file descriptor {number}"),
-            Detail::Queued => "waits for a thread of the blocking pool".into(),
-            Detail::NotPolled => "not polled yet".into(),
+            Detail::Joins(id) => {
+                out.push_str("joins goroutine ");
+                push_decimal(out, id);
+            }
+            Detail::MayHold(semaphore) => {
+                out.push_str("may hold semaphore ");
+                push_hex(out, semaphore);
+            }
+            Detail::Descriptor(number) => {
+                out.push_str("file descriptor ");
+                out.push_str(&number.to_string());
+            }
+            Detail::Queued => out.push_str("waits for a thread of the blocking pool"),
+            Detail::NotPolled => out.push_str("not polled yet"),
             Detail::PollsMore | Detail::Collection(_) => return None,
-        })
+        }
+        Some(())
     }
 }
 
 impl ChannelEnd {
-    /// The wait at this end as text; `None` if the task does not wait at it.
-    fn text(&self) -> Option<String> {
+    /// Appends the wait at this end as text. Returns `None` if the task does not wait at it.
+    fn push(&self, out: &mut String) -> Option<()> {
         if !self.waits {
             return None;
         }
-        let waits_for = match (self.end, self.kind) {
-            (End::Sender, Channel::Mpsc) => "room in channel",
+        out.push_str("waits for ");
+        out.push_str(match (self.end, self.kind) {
+            (End::Sender, Channel::Mpsc) => "room in channel ",
             (End::Sender, _) => return None,
-            (End::Receiver, Channel::Mpsc | Channel::Broadcast) => "a message of channel",
-            (End::Receiver, Channel::Oneshot) => "the value of channel",
-            (End::Receiver, Channel::Watch) => "a change of channel",
-            (End::Receiver, Channel::Notify) => "Notify",
-        };
-        let mut text = String::with_capacity(USUAL_BYTES);
-        let written = write!(text, "waits for {waits_for} {:#x}", self.channel);
-        let written =
-            written.and_then(
-                |()| match (self.end, self.room.map(NonZeroU64::get), self.senders) {
-                    (End::Sender, Some(1), _) => text.write_str(", which has room for 1 message"),
-                    (End::Sender, Some(room), _) => {
-                        write!(text, ", which has room for {room} messages")
-                    }
-                    (End::Receiver, _, Some(1)) => text.write_str(", which has 1 Sender"),
-                    (End::Receiver, _, Some(senders)) => {
-                        write!(text, ", which has {senders} Senders")
-                    }
-                    _ => Ok(()),
-                },
-            );
-        written.is_ok().then_some(text)
+            (End::Receiver, Channel::Mpsc | Channel::Broadcast) => "a message of channel ",
+            (End::Receiver, Channel::Oneshot) => "the value of channel ",
+            (End::Receiver, Channel::Watch) => "a change of channel ",
+            (End::Receiver, Channel::Notify) => "Notify ",
+        });
+        push_hex(out, self.channel);
+        match (self.end, self.room.map(NonZeroU64::get), self.senders) {
+            (End::Sender, Some(1), _) => out.push_str(", which has room for 1 message"),
+            (End::Sender, Some(room), _) => {
+                out.push_str(", which has room for ");
+                push_decimal(out, room);
+                out.push_str(" messages");
+            }
+            (End::Receiver, _, Some(1)) => out.push_str(", which has 1 Sender"),
+            (End::Receiver, _, Some(senders)) => {
+                out.push_str(", which has ");
+                push_decimal(out, senders.into());
+                out.push_str(" Senders");
+            }
+            _ => {}
+        }
+        Some(())
     }
 }
 
@@ -183,20 +203,67 @@ fn counted(permits: u64) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Span(pub u64);
 
-impl Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Span {
+    fn push(self, out: &mut String) {
         let tenths = self.0 / 100_000_000;
         let seconds = tenths / 10;
         let (hours, minutes) = (seconds / 3600, seconds / 60);
         match seconds {
-            0..60 => write!(f, "{seconds}.{}s", tenths % 10),
-            60..3600 => write!(f, "{minutes}m{}s", seconds % 60),
-            _ => write!(f, "{hours}h{}m{}s", minutes % 60, seconds % 60),
+            0..60 => {
+                push_decimal(out, seconds);
+                out.push('.');
+                push_decimal(out, tenths % 10);
+                out.push('s');
+                return;
+            }
+            60..3600 => push_decimal(out, minutes),
+            _ => {
+                push_decimal(out, hours);
+                out.push('h');
+                push_decimal(out, minutes % 60);
+            }
+        }
+        out.push('m');
+        push_decimal(out, seconds % 60);
+        out.push('s');
+    }
+}
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.push(&mut text);
+        f.write_str(&text)
+    }
+}
+
+/// The part of a chain that a note is on.
+#[derive(Clone, Copy)]
+enum Branch {
+    Trunk,
+    /// A branch that is not told apart.
+    Any,
+    /// A branch by its number.
+    Number(u64),
+}
+
+impl Branch {
+    fn push(self, out: &mut String) {
+        if let Branch::Number(number) = self {
+            out.push_str("branch ");
+            push_decimal(out, number);
+            out.push_str(": ");
         }
     }
 }
 
-fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, before: &str) {
+/// Adds the notes of a chain after the first `since` notes, without those of its branches unless it is the trunk.
+fn add_details(
+    (notes, since): (&mut Notes, usize),
+    chain: &Chain,
+    words: &Words<'_>,
+    branch: Branch,
+) {
     // The text of the channel includes the wait for its room.
     let is_of_channel = |detail: &Detail| {
         let Detail::Acquires { semaphore, .. } = detail else {
@@ -208,43 +275,39 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, befor
             .any(|other| matches!(other, Detail::End(end) if is_of(*end, *semaphore)))
     };
     for detail in chain.details.iter().filter(|detail| (words.tells)(detail)) {
-        if !is_of_channel(detail)
-            && let Some(text) = detail.text(words.now)
-        {
-            let note = match before {
-                "" => text,
-                _ => format!("{before}{text}"),
-            };
+        if !is_of_channel(detail) {
             // A future and the future inside it may have the same descriptor.
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
+            notes.add_new(since, |out| {
+                branch.push(out);
+                detail.push(out, words.now)
+            });
         }
-        let others = (words.others)(detail);
-        notes.extend(others.map(|others| format!("{before}{others}")));
+        notes.add(|out| {
+            let others = (words.others)(detail)?;
+            branch.push(out);
+            out.push_str(&others);
+            Some(())
+        });
     }
     if let Some(why) = chain.cut.filter(|_| !chain.frames.is_empty()) {
-        notes.push(format!("{before}{why}"));
+        notes.add(|out| {
+            branch.push(out);
+            out.push_str(why);
+            Some(())
+        });
+    }
+    if chain.branches.is_empty() || !matches!(branch, Branch::Trunk) {
+        return;
     }
     let mut leaves = Vec::new();
     flatten(&mut leaves, chain);
-    if chain.branches.is_empty() {
-        return;
-    }
-    for (number, details) in leaves.iter().enumerate() {
-        for chain in details {
-            let branch = Chain {
-                details: chain.details.clone(),
-                cut: chain.cut,
-                frames: chain.frames.clone(),
-                branches: Vec::new(),
-                kept: Vec::new(),
-            };
-            let before = match words.numbers_branches {
-                true => format!("branch {}: ", number + 1),
-                false => String::new(),
-            };
-            push_details(notes, &branch, words, &before);
+    for (number, way) in (1..).zip(&leaves) {
+        let branch = match words.numbers_branches {
+            true => Branch::Number(number),
+            false => Branch::Any,
+        };
+        for chain in way {
+            add_details((notes, since), chain, words, branch);
         }
     }
 }

@@ -3,11 +3,13 @@
 //! A dump consists of tables (stacks, sites) and a row per task that points into them. Rows are passed to the encoders
 //! one by one, so the text of a dump of a million tasks is never in memory as a whole.
 //!
+//! * [`notes`]: the notes on a task;
 //! * [`text`]: a block of text for each task, Go's `debug=2`;
 //! * [`json`]: an object of JSON for each task;
 //! * [`samples`]: a sample of `profile.proto` for each task, `debug=3`.
 
 pub mod json;
+pub mod notes;
 pub mod samples;
 pub mod text;
 

@@ -12,8 +12,9 @@ const LONGEST_HEX: usize = 16;
 /// The pairs `00` to `99`: one division yields two digits.
 static PAIRS: [[u8; 2]; 100] = pairs();
 
-/// Appends `value` in decimal.
-pub(crate) fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
+/// The digits of `value` in decimal, and how many there are.
+#[inline]
+pub(crate) fn decimal(mut value: u64) -> ([u8; LONGEST_DECIMAL], usize) {
     let mut digits = [0; LONGEST_DECIMAL];
     let length = value.checked_ilog10().unwrap_or(0) as usize + 1;
     let mut end = length;
@@ -27,14 +28,12 @@ pub(crate) fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
     if end == 2 {
         digits[0] = tens;
     }
-    // A copy of a fixed length takes three instructions. A copy of `length` bytes is a call.
-    let start = out.len();
-    out.extend_from_slice(&digits);
-    out.truncate(start + length);
+    (digits, length)
 }
 
-/// Appends `value` in lower-case hexadecimal after `0x`, without padding, the only form that pprof's parser accepts.
-pub(crate) fn push_hex(out: &mut Vec<u8>, mut value: u64) {
+/// The digits of `value` in lower-case hexadecimal, without padding, and where they begin.
+#[inline]
+pub(crate) fn hex(mut value: u64) -> ([u8; LONGEST_HEX], usize) {
     let mut digits = [0; LONGEST_HEX];
     let mut start = LONGEST_HEX;
     loop {
@@ -42,9 +41,23 @@ pub(crate) fn push_hex(out: &mut Vec<u8>, mut value: u64) {
         digits[start] = b"0123456789abcdef"[(value & 0xf) as usize];
         value >>= 4;
         if value == 0 {
-            break;
+            return (digits, start);
         }
     }
+}
+
+/// Appends `value` in decimal.
+pub(crate) fn push_decimal(out: &mut Vec<u8>, value: u64) {
+    let (digits, length) = decimal(value);
+    // A copy of a fixed length takes three instructions. A copy of `length` bytes is a call.
+    let start = out.len();
+    out.extend_from_slice(&digits);
+    out.truncate(start + length);
+}
+
+/// Appends `value` in lower-case hexadecimal after `0x`, without padding, the only form that pprof's parser accepts.
+pub(crate) fn push_hex(out: &mut Vec<u8>, value: u64) {
+    let (digits, start) = hex(value);
     out.extend_from_slice(b"0x");
     out.extend_from_slice(&digits[start..]);
 }

@@ -9,6 +9,7 @@ use crate::registry::runtimes;
 use crate::snapshot::tasks::Tasks;
 use crate::snapshot::unpolled::{self, Unpolled};
 use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
+use runtime_dump::goroutine::notes::Notes;
 use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::model::left_out;
 use runtime_dump_decode::numbers::{NumberMap, NumberSet};
@@ -171,8 +172,9 @@ impl DecodedWait<'_> {
         Some((number, self.found.stacks.get(number)?))
     }
 
-    pub(super) fn notes(&self) -> Vec<String> {
-        self.found.notes(self.id, self.wait, self.is_foreign)
+    pub(super) fn add_notes(&self, notes: &mut Notes) {
+        self.found
+            .add_notes(notes, self.id, self.wait, self.is_foreign);
     }
 }
 

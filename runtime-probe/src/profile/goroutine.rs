@@ -41,6 +41,7 @@ use crate::symbol::name::Names;
 use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role;
+use runtime_dump::goroutine::notes::Notes;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
@@ -652,44 +653,52 @@ impl Goroutines {
 
     /// The notes on a task; empty for most.
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = Notes::default();
+        self.add_notes(&mut notes, row);
+        notes.iter().map(str::to_owned).collect()
+    }
+
+    /// Adds the notes on a task.
+    pub(super) fn add_notes(&self, notes: &mut Notes, row: &Row) {
         let key = &self.tasks.stack_keys[row.stack_key as usize];
         let running = self.doings[row.stack_key as usize].does.state() == State::Running;
         notes.extend(self.polls_per_second(row));
         if let Some(inner) = self.inside(row) {
-            notes.push(format!("inside it goroutine {inner} is polled"));
+            notes.extend([format!("inside it goroutine {inner} is polled")]);
         }
         if key.state == tasks::State::Queued {
-            notes.push("waits for a thread of the blocking pool".to_owned());
+            notes.extend(["waits for a thread of the blocking pool"]);
         }
         if let Some(asked) = self.asked.get(&row.id) {
             if self.selection.is_slow(row.since_ns) {
-                notes.push(format!("a long poll: its thread is {}", asked.doing));
+                notes.extend([format!("a long poll: its thread is {}", asked.doing)]);
             }
-            notes.extend(asked.unfinished.map(str::to_owned));
+            notes.extend(asked.unfinished);
             let beside = asked.beside.iter();
             notes.extend(
                 beside.map(|branch| format!("another branch, as of its last poll: {branch}")),
             );
         }
         match row.by() {
-            Waking::Thread(number) if running => notes.push(format!("on {}", self.thread(number))),
-            Waking::Task(id) if id == row.id => notes.push("woken by itself".to_owned()),
-            Waking::Task(id) => notes.push(format!("woken by goroutine {id}")),
-            Waking::Thread(number) => notes.push(format!("woken by {}", self.thread(number))),
+            Waking::Thread(number) if running => {
+                notes.extend([format!("on {}", self.thread(number))]);
+            }
+            Waking::Task(id) if id == row.id => notes.extend(["woken by itself"]),
+            Waking::Task(id) => notes.extend([format!("woken by goroutine {id}")]),
+            Waking::Thread(number) => notes.extend([format!("woken by {}", self.thread(number))]),
             Waking::Unknown => {}
         }
         if let [_, _, ..] = &self.tasks.runtimes[..]
             && let Some(runtime) = self.tasks.runtime(row.runtime)
         {
-            notes.push(format!("runtime {runtime}"));
+            notes.extend([format!("runtime {runtime}")]);
         }
         #[cfg(feature = "decode")]
         if let Some(wait) = self.decoded.of(row.id) {
             if wait.is_foreign {
-                notes.push("decoded".to_owned());
+                notes.extend(["decoded"]);
             }
-            notes.extend(wait.notes());
+            wait.add_notes(notes);
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
         #[cfg(feature = "decode")]
@@ -697,8 +706,7 @@ impl Goroutines {
         let doing = &self.doings[row.stack_key as usize];
         notes.extend(self.awaited.notes(row, doing));
         notes.extend(self.not_polled(row));
-        notes.extend(self.lasting_notes(row).map(str::to_owned));
-        notes
+        notes.extend(self.lasting_notes(row));
     }
 
     /// The poll rate of a task that is polled very often.

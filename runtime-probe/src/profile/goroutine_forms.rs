@@ -12,6 +12,7 @@ use crate::ask::settle::Settling;
 use crate::labels::LabelSet;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::goroutine::json::JsonWriter;
+use runtime_dump::goroutine::notes::Notes;
 use runtime_dump::goroutine::samples::SampleWriter;
 use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, Group, Join, Tables};
@@ -51,8 +52,9 @@ impl Goroutines {
             false => self.text_tables(),
         };
         let mut writer = TextWriter::new(out, &tables, TextOptions { plain });
+        let mut notes = Notes::default();
         for row in self.shown() {
-            self.write_task(&mut writer, row)?;
+            self.write_task(&mut writer, &mut notes, row)?;
         }
         writer.finish()
     }
@@ -90,10 +92,15 @@ impl Goroutines {
         }
     }
 
-    fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
-        let notes = self.notes(row);
-        let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-        writer.write(&self.goroutine(row, &self.labels(row), &notes))
+    fn write_task(
+        &self,
+        writer: &mut TextWriter<'_, impl Write>,
+        notes: &mut Notes,
+        row: &Row,
+    ) -> io::Result<()> {
+        notes.clear();
+        self.add_notes(notes, row);
+        notes.with(|notes| writer.write(&self.goroutine(row, &self.labels(row), notes)))
     }
 
     /// `debug=2` with one block for all tasks that have the same stack, labels, spawn site and flags.
@@ -122,9 +129,10 @@ impl Goroutines {
         self.write_remarks(&mut out, remark)?;
         let tables = self.text_tables();
         let mut writer = TextWriter::new(out, &tables, TextOptions::default());
+        let mut notes = Notes::default();
         for group in shown {
             if group.count == 1 {
-                self.write_task(&mut writer, group.first)?;
+                self.write_task(&mut writer, &mut notes, group.first)?;
                 continue;
             }
             let notes: Vec<&str> = group.notes.iter().map(String::as_str).collect();
@@ -168,13 +176,16 @@ impl Goroutines {
     pub(crate) fn write_json(&self, out: impl Write) -> io::Result<()> {
         let remarks: Vec<String> = self.conditions().chain(self.remark_on_tasks()).collect();
         let mut writer = JsonWriter::new(out, &self.tables, &remarks);
+        let mut notes = Notes::default();
         for row in self.shown() {
-            let notes = self.notes(row);
-            let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+            notes.clear();
+            self.add_notes(&mut notes, row);
             let joins = self.joins(row);
-            writer.write(&Goroutine {
-                joins: &joins,
-                ..self.goroutine(row, &self.labels(row), &notes)
+            notes.with(|notes| {
+                writer.write(&Goroutine {
+                    joins: &joins,
+                    ..self.goroutine(row, &self.labels(row), notes)
+                })
             })?;
         }
         writer.finish()
@@ -338,6 +349,7 @@ impl Goroutines {
             first_equal(&self.tables.stacks),
             first_equal(&sites.collect::<Vec<_>>()),
         );
+        let mut notes = Notes::default();
         for row in &self.tasks.rows {
             let does = self.doings[row.stack_key as usize].does;
             let key = Key {
@@ -359,8 +371,11 @@ impl Goroutines {
             });
             let group = &mut groups[index];
             if group.count > 0 && !group.notes.is_empty() {
-                let notes = self.notes(row);
-                group.notes.retain(|note| notes.contains(note));
+                notes.clear();
+                self.add_notes(&mut notes, row);
+                group
+                    .notes
+                    .retain(|note| notes.iter().any(|other| other == note));
             }
             group.count += 1;
             if group.longest.len() < LONGEST {

@@ -11,6 +11,7 @@ use super::debug_file;
 use super::own_pages::OwnPages;
 use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
+use runtime_dump::goroutine::notes::Notes;
 use runtime_dump_decode::debug::index::{Index, Sections};
 use runtime_dump_decode::debug::types::Types;
 use runtime_dump_decode::debug::unusable::Unusable;
@@ -114,9 +115,9 @@ impl Wait {
 }
 
 impl Found {
-    /// The notes on the wait of a task.
-    pub(crate) fn notes(&self, id: u64, wait: &Wait, is_foreign: bool) -> Vec<String> {
-        wait.chain.notes(&Words {
+    /// Adds the notes on the wait of a task.
+    pub(crate) fn add_notes(&self, notes: &mut Notes, id: u64, wait: &Wait, is_foreign: bool) {
+        let words = Words {
             now: self.now,
             others: &|detail| self.others.others(detail, id),
             // The stack of a task of the probe's own has its branches in another order.
@@ -125,7 +126,8 @@ impl Found {
                 true => &|_| true,
                 false => &is_unknown_to_the_probe,
             },
-        })
+        };
+        wait.chain.add_notes(notes, &words);
     }
 }
 

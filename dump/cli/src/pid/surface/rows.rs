@@ -1,6 +1,7 @@
 //! Tasks as rows of runtime-dump's model.
 
 use super::{Options, Source, Thread};
+use runtime_dump::goroutine::notes::Notes;
 use runtime_dump::goroutine::{State, Tables};
 use runtime_dump::naming::role;
 use runtime_dump::stack::{Location, Site, Stack};
@@ -118,12 +119,15 @@ impl Rows {
                         }
                     });
                     let others = |detail: &Detail| waits.others(detail, task.id);
-                    let mut notes = chain.notes(&Words {
+                    let mut noted = Notes::default();
+                    let words = Words {
                         now: source.now,
                         others: &others,
                         numbers_branches: true,
                         tells: &|_| true,
-                    });
+                    };
+                    chain.add_notes(&mut noted, &words);
+                    let mut notes: Vec<String> = noted.iter().map(str::to_owned).collect();
                     notes.extend(waits.cycle(task.id));
                     let kept = chain.kept.iter();
                     notes.extend(kept.map(|kept| kept.text(&dump.frames)));
