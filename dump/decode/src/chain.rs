@@ -4,7 +4,7 @@ use super::channels::Ends;
 use super::held;
 use super::kept::{KeptPart, awaits, push_given};
 use super::memory::Reader;
-use super::model::{Chain, Detail, Kept};
+use super::model::{Chain, Detail, Frames, Kept};
 use super::plan::{CoroutineState, Part, Phase, Plan};
 use super::routes::{Act, Route, Trail};
 use super::{Budget, Decoder};
@@ -119,7 +119,10 @@ impl Decoder<'_, '_, '_> {
         }
         let (nodes, kept, details) = (walk.nodes, walk.kept.len(), chain.details.len());
         walk.nodes -= route.nodes;
-        chain.frames.extend_from_slice(&route.frames);
+        match chain.frames.is_empty() {
+            true => chain.frames = Frames::Shared(route.frames.clone()),
+            false => chain.frames.to_mut().extend_from_slice(&route.frames),
+        }
         let bases = self.routes.take_bases();
         let is_whole = route.acts.iter().all(|(place, act)| {
             let at = place.address(&bases);
@@ -140,7 +143,7 @@ impl Decoder<'_, '_, '_> {
         self.routes.return_bases(bases);
         if !is_whole {
             chain.details.truncate(details);
-            chain.frames.clear();
+            chain.frames = Frames::default();
             chain.branches.clear();
             chain.cut = None;
             walk.kept.truncate(kept);
@@ -271,7 +274,7 @@ impl Decoder<'_, '_, '_> {
                     Some(die) => {
                         let ends = self.ends_of(die);
                         walk.record(|trail| {
-                            trail.add_number(places.1, POINTER, vtable.into());
+                            trail.add_number(places.1, POINTER, vtable);
                             trail.add_pointer(places.0, pointer);
                         });
                         if !ends.is_empty() {
@@ -299,7 +302,7 @@ impl Decoder<'_, '_, '_> {
             Plan::Variants {
                 leaf: Some(leaf), ..
             } => {
-                chain.frames.push(*leaf);
+                chain.frames.to_mut().push(*leaf);
                 true
             }
             Plan::Variants {
@@ -316,7 +319,9 @@ impl Decoder<'_, '_, '_> {
             Plan::Structure { frame, parts, .. } => {
                 let before = chain.frames.len();
                 push_frames(chain, frame.as_slice());
-                walk.record(|trail| trail.add_act(at, Act::Structure(plan.clone(), die)));
+                if plan.has_details() {
+                    walk.record(|trail| trail.add_act(at, Act::Structure(plan.clone(), die)));
+                }
                 self.read_structure(plan, (at, die), walk, chain);
                 let found = parts.is_empty() || self.walk_parts(walk, at, parts, chain, depth);
                 if !found {
@@ -327,7 +332,7 @@ impl Decoder<'_, '_, '_> {
                         !function.starts_with("futures_util::")
                     });
                     if !is_leaf {
-                        chain.frames.truncate(before);
+                        chain.frames.to_mut().truncate(before);
                     }
                     return is_leaf;
                 }
@@ -363,7 +368,7 @@ impl Decoder<'_, '_, '_> {
                 Some(0) => false,
                 Some(pointer) => {
                     walk.record(|trail| trail.add_pointer(at.wrapping_add(*pointer_at), pointer));
-                    chain.frames.push(*frame);
+                    chain.frames.to_mut().push(*frame);
                     let part = (pointer.wrapping_add(future.0), future.1);
                     self.walk(walk, part, chain, depth + 1)
                 }
@@ -409,6 +414,7 @@ impl Decoder<'_, '_, '_> {
         }
         let (offset, die) = kept.part;
         let mut beside = Chain::default();
+        // Memory of a future that was moved away is arbitrary: each of its values would be a route of its own.
         let trail = walk.trail.take();
         let found = self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1);
         walk.trail = trail;
@@ -418,11 +424,11 @@ impl Decoder<'_, '_, '_> {
         if kept.may_acquire {
             push_given(&mut walk.kept, &kept.variable, body, &beside);
         }
-        for end in beside.only_ends().details {
+        beside.each_end(&mut |end| {
             if !chain.details.contains(&end) {
                 chain.details.push(end);
             }
-        }
+        });
     }
 
     /// Follows parts that are polled side by side. A single future continues the chain, several are its branches.
@@ -452,7 +458,10 @@ impl Decoder<'_, '_, '_> {
             0 => false,
             1 => {
                 let only = found.swap_remove(0);
-                chain.frames.extend(only.frames);
+                match chain.frames.is_empty() {
+                    true => chain.frames = only.frames,
+                    false => chain.frames.to_mut().extend_from_slice(&only.frames),
+                }
                 chain.details.extend(only.details);
                 chain.branches = only.branches;
                 chain.cut = only.cut;
@@ -467,10 +476,11 @@ impl Decoder<'_, '_, '_> {
 }
 
 fn push_frames(chain: &mut Chain, frames: &[u32]) {
-    if chain.frames.is_empty() {
-        chain.frames.reserve(USUAL_FRAMES);
+    let into = chain.frames.to_mut();
+    if into.is_empty() {
+        into.reserve(USUAL_FRAMES);
     }
-    chain.frames.extend_from_slice(frames);
+    into.extend_from_slice(frames);
 }
 
 /// The variant with this number, or the variant of all other numbers.
@@ -493,6 +503,10 @@ fn variant(walk: &mut Walk<'_, '_>, at: u64, place: Option<(u64, u64)>) -> Optio
     };
     let at = at.wrapping_add(offset);
     let number = walk.reader.number(at, size)?;
-    walk.record(|trail| trail.add_number(at, size, number));
+    match u64::try_from(number) {
+        Ok(value) if size <= POINTER => walk.record(|trail| trail.add_number(at, size, value)),
+        // A route has no such number.
+        _ => walk.trail = None,
+    }
     Some(Some(number))
 }

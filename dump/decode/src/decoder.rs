@@ -10,6 +10,7 @@ use crate::model::{Dump, Frame, Stored};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::plan::Plan;
 use crate::routes::Routes;
+use crate::runtimes::Stage;
 use crate::seeds;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -108,6 +109,10 @@ pub struct Decoder<'t, 'i, 'd> {
     /// The types of ends that may be where the decoder does not look, after their first use.
     pub(crate) elsewhere: Option<Elsewhere>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
+    /// The states of a task's memory, by its type and that of the future.
+    pub(crate) stages: NumberMap<(Die, Die), Stage>,
+    /// The offsets of the seconds and nanoseconds of a timer's deadline.
+    pub(crate) deadlines: NumberMap<Die, Option<(u64, u64)>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
     /// The types of schedulers and their offsets behind an `Arc`'s counts, after their first use.
     pub(crate) schedulers_behind_arcs: Option<Rc<[(u64, Die)]>>,
@@ -140,6 +145,8 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             is_in_message: false,
             elsewhere: None,
             layouts: NumberMap::default(),
+            stages: NumberMap::default(),
+            deadlines: NumberMap::default(),
             any_layout: None,
             schedulers_behind_arcs: None,
             vtables: NumberMap::default(),

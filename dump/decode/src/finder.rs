@@ -7,7 +7,7 @@
 use crate::debug::index::Die;
 use crate::layout::AnyTask;
 use crate::memory::Reader;
-use crate::numbers::{NumberMap, NumberSet};
+use crate::numbers::NumberMap;
 use crate::{Budget, Decoder, Memory};
 use std::rc::Rc;
 
@@ -22,8 +22,12 @@ struct Hunt<'h, 'm> {
     reader: &'h Reader<'m>,
     /// The scheduler pointer in its tasks.
     scheduler: u64,
-    wanted: &'h NumberSet<u64>,
-    found: &'h mut NumberMap<u64, u64>,
+    /// The index of each wanted id in `found`.
+    wanted: &'h NumberMap<u64, usize>,
+    /// The addresses of the tasks; 0 for those that were not found yet.
+    found: &'h mut [u64],
+    /// The number of those.
+    missing: &'h mut usize,
     /// The number of tasks that may still be visited.
     left: u64,
     /// The offsets of scheduler, trailer and id in a task, by its vtable.
@@ -38,25 +42,26 @@ enum Direction {
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Returns the addresses of the tasks with these ids, as far as they are in the lists of schedulers. Each scheduler
-    /// must have one of `words` as pointer to it, as in a `tokio::runtime::Handle`. `renew` makes `memory` forget its
-    /// copies.
+    /// Returns the addresses of the tasks with these ids, in the order of the ids, and 0 for those that are in no list of a
+    /// scheduler. Each scheduler must have one of `words` as pointer to it, as in a `tokio::runtime::Handle`. `renew` makes
+    /// `memory` forget its copies.
     pub fn locate(
         &mut self,
         memory: &dyn Memory,
         renew: &dyn Fn(),
         words: &[u64],
-        wanted: &NumberSet<u64>,
+        ids: &[u64],
         budget: Budget,
-    ) -> NumberMap<u64, u64> {
-        let mut found = NumberMap::default();
-        found.reserve(wanted.len());
+    ) -> Vec<u64> {
+        let mut found = vec![0; ids.len()];
+        let wanted: NumberMap<u64, usize> = ids.iter().copied().zip(0..).collect();
+        let mut missing = wanted.len();
         let types = self.arcs_of_schedulers();
         for word in words.iter().filter(|word| **word != 0) {
             for (offset, of) in types.iter() {
                 for number in 0..TRIES {
                     // The copies of the last walk are recent enough for decoding.
-                    if found.len() == wanted.len() {
+                    if missing == 0 {
                         return found;
                     }
                     if number > 0 {
@@ -66,8 +71,9 @@ impl Decoder<'_, '_, '_> {
                     let mut hunt = Hunt {
                         reader: &reader,
                         scheduler: *word,
-                        wanted,
+                        wanted: &wanted,
                         found: &mut found,
+                        missing: &mut missing,
                         left: budget.tasks,
                         parts: NumberMap::default(),
                     };
@@ -180,8 +186,9 @@ impl Decoder<'_, '_, '_> {
                 return false;
             }
             hunt.left -= 1;
-            if hunt.wanted.contains(&id) {
-                hunt.found.insert(id, at);
+            if let Some(number) = hunt.wanted.get(&id) {
+                let found = std::mem::replace(&mut hunt.found[*number], at);
+                *hunt.missing -= usize::from(found == 0);
             }
             (previous, at) = (at, onward);
         }

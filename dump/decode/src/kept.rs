@@ -98,7 +98,7 @@ impl Decoder<'_, '_, '_> {
 /// Adds the futures of a chain that permits were given to. If several variables lead to the same future, a named
 /// variable is kept.
 pub(crate) fn push_given(into: &mut Vec<Kept>, variable: &Arc<str>, outer: &[u32], chain: &Chain) {
-    let frames: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
+    let frames: Vec<u32> = outer.iter().chain(chain.frames.iter()).copied().collect();
     for detail in &chain.details {
         let Detail::Given {
             semaphore,

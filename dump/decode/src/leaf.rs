@@ -112,10 +112,14 @@ fn deadline(
     (at, die): Part,
     what: Timer,
 ) -> Option<Detail> {
-    let (offset, deadline) = decoder.types.find(die, "deadline")?;
-    let at = at.wrapping_add(offset);
-    let (seconds, _) = decoder.types.find(deadline, "tv_sec")?;
-    let (nanos, _) = decoder.types.find(deadline, "tv_nsec")?;
+    let types = decoder.types;
+    let places = decoder.deadlines.entry(die).or_insert_with(|| {
+        let (offset, deadline) = types.find(die, "deadline")?;
+        let (seconds, _) = types.find(deadline, "tv_sec")?;
+        let (nanos, _) = types.find(deadline, "tv_nsec")?;
+        Some((offset + seconds, offset + nanos))
+    });
+    let (seconds, nanos) = (*places)?;
     let seconds = i64::try_from(reader.word(at.wrapping_add(seconds))?).ok()?;
     let nanos = u32::try_from(reader.number(at.wrapping_add(nanos), 4)?).ok()?;
     (nanos < 1_000_000_000).then_some(Detail::Fires {

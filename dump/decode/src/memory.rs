@@ -97,8 +97,9 @@ impl<'m> Reader<'m> {
         self.memory.word(address)
     }
 
-    /// Reads a number of up to 16 bytes.
-    pub(crate) fn number(&self, address: u64, size: u64) -> Option<u128> {
+    /// Reads a number of up to eight bytes.
+    #[inline]
+    pub(crate) fn small(&self, address: u64, size: u64) -> Option<u64> {
         let within = address % WORD;
         // The memory may end within the word.
         if address != 0
@@ -108,8 +109,20 @@ impl<'m> Reader<'m> {
             let unused = 8 * (WORD - size);
             return self
                 .take(size)
-                .then(|| (word >> (8 * within) << unused >> unused).into());
+                .then_some(word >> (8 * within) << unused >> unused);
         }
+        u64::try_from(self.bytes(address, size)?).ok()
+    }
+
+    /// Reads a number of up to 16 bytes.
+    pub(crate) fn number(&self, address: u64, size: u64) -> Option<u128> {
+        match size {
+            1..=WORD => self.small(address, size).map(u128::from),
+            _ => self.bytes(address, size),
+        }
+    }
+
+    fn bytes(&self, address: u64, size: u64) -> Option<u128> {
         let mut bytes = [0; 16];
         let some = bytes.get_mut(..usize::try_from(size).ok()?)?;
         self.read(address, some).then(|| u128::from_le_bytes(bytes))

@@ -1,7 +1,9 @@
 //! A decoded dump as plain data.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,7 +156,7 @@ pub enum Body {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Chain {
     /// The frames, the outermost first.
-    pub frames: Vec<u32>,
+    pub frames: Frames,
     /// Details beside the frames.
     pub details: Vec<Detail>,
     /// The futures that the innermost one polls side by side. Empty: the innermost one is the leaf.
@@ -165,25 +167,81 @@ pub struct Chain {
     pub cut: Option<&'static str>,
 }
 
+/// The numbers of a chain's frames.
+#[derive(Clone, Debug)]
+pub enum Frames {
+    /// Of this chain alone.
+    Own(Vec<u32>),
+    /// Of many chains: they were found by the same route.
+    Shared(Arc<[u32]>),
+}
+
+impl Frames {
+    /// The numbers, to be changed.
+    pub(crate) fn to_mut(&mut self) -> &mut Vec<u32> {
+        if let Frames::Shared(shared) = self {
+            *self = Frames::Own(shared.to_vec());
+        }
+        match self {
+            Frames::Own(own) => own,
+            Frames::Shared(_) => unreachable!("made its own above"),
+        }
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Frames::Own(Vec::new())
+    }
+}
+
+impl Deref for Frames {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        match self {
+            Frames::Own(own) => own,
+            Frames::Shared(shared) => shared,
+        }
+    }
+}
+
+impl PartialEq for Frames {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Frames {}
+
+impl Hash for Frames {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
+    }
+}
+
 impl Chain {
     /// A chain without frames, of the ends of channels and of collections with ends only. The task waits at none of them.
     pub fn only_ends(&self) -> Chain {
         let mut chain = Chain::default();
-        self.add_ends(&mut chain.details);
+        self.each_end(&mut |end| chain.details.push(end));
         chain
     }
 
-    fn add_ends(&self, into: &mut Vec<Detail>) {
-        into.extend(self.details.iter().filter_map(|detail| match detail {
-            Detail::Collection(_) => Some(*detail),
-            Detail::End(end) => Some(Detail::End(ChannelEnd {
-                waits: false,
-                ..*end
-            })),
-            _ => None,
-        }));
+    /// Passes the details that `only_ends` has.
+    pub(crate) fn each_end(&self, visit: &mut impl FnMut(Detail)) {
+        for detail in &self.details {
+            match detail {
+                Detail::Collection(_) => visit(*detail),
+                Detail::End(end) => visit(Detail::End(ChannelEnd {
+                    waits: false,
+                    ..*end
+                })),
+                _ => {}
+            }
+        }
         for branch in &self.branches {
-            branch.add_ends(into);
+            branch.each_end(visit);
         }
     }
 
@@ -424,6 +482,15 @@ pub enum End {
     Sender,
     /// The end that messages are received from.
     Receiver,
+}
+
+impl End {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        }
+    }
 }
 
 /// The kind of a timer.

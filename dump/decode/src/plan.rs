@@ -100,6 +100,19 @@ impl Plan {
             Plan::Shared { .. } => true,
         }
     }
+
+    /// Whether there is more to read of a structure than where the futures are.
+    pub(crate) fn has_details(&self) -> bool {
+        match self {
+            Plan::Structure {
+                descriptor,
+                row,
+                polls_more,
+                ..
+            } => *polls_more || descriptor.is_some() || row.is_some_and(|row| row.detail.is_some()),
+            _ => false,
+        }
+    }
 }
 
 impl CoroutineState {

@@ -29,7 +29,7 @@ impl Decoder<'_, '_, '_> {
             let of = self.types.get(poll.future);
             let closure = of.parameters.first()?.1;
             let mut chain = Chain::default();
-            chain.frames.push(self.closure_frame(closure));
+            chain.frames.to_mut().push(self.closure_frame(closure));
             chain.details.push(Detail::Queued);
             Some(Task {
                 id: reader.word(place.wrapping_add(layout.id))?,

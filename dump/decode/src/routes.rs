@@ -5,7 +5,8 @@
 //!
 //! The routes of a type are a tree. Each number that a walk decided by has a branch for each known value. A walk whose
 //! number has no branch yet, or whose memory is unreadable, is done in full. A route ends where futures are polled side by
-//! side. Each of these has a route of its own. A future that an async body keeps is walked in full: mostly it has returned.
+//! side. Each of these has a route of its own. A future that an async body keeps is walked in full: mostly it has returned,
+//! and its memory is arbitrary.
 
 use super::Decoder;
 use super::channels::Ends;
@@ -14,6 +15,7 @@ use super::plan::{CoroutineState, Part, Plan};
 use crate::debug::index::Die;
 use crate::numbers::NumberMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The most routes that are kept.
 const MOST_ROUTES: usize = 1 << 14;
@@ -39,8 +41,8 @@ impl Place {
 enum Step {
     /// A pointer, which is the next base.
     Pointer(Place),
-    /// A number of this size, and its value.
-    Number(Place, u64, u128),
+    /// A number of this size, up to eight bytes, and its value.
+    Number(Place, u64, u64),
 }
 
 /// Details to read at a place.
@@ -61,7 +63,7 @@ pub(crate) enum Act {
 /// A route that was recorded.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) frames: Vec<u32>,
+    pub(crate) frames: Arc<[u32]>,
     pub(crate) acts: Vec<(Place, Act)>,
     /// The number of futures on the route, one inside the other.
     pub(crate) nodes: u32,
@@ -73,7 +75,7 @@ enum Node {
     #[default]
     Unknown,
     Pointer(Place, Box<Node>),
-    Number(Place, u64, Vec<(u128, Node)>),
+    Number(Place, u64, Vec<(u64, Node)>),
     End(Rc<Route>),
 }
 
@@ -139,7 +141,7 @@ impl Routes {
                     next
                 }
                 Node::Number(place, size, branches) => {
-                    let number = reader.number(place.address(&self.bases), *size)?;
+                    let number = reader.small(place.address(&self.bases), *size)?;
                     &branches.iter().find(|(value, _)| *value == number)?.1
                 }
             };
@@ -197,7 +199,7 @@ impl Trail {
     }
 
     /// The walk decides by the number at `at`.
-    pub(crate) fn add_number(&mut self, at: u64, size: u64, value: u128) {
+    pub(crate) fn add_number(&mut self, at: u64, size: u64, value: u64) {
         self.steps.push(Step::Number(self.place(at), size, value));
     }
 
@@ -235,7 +237,7 @@ impl Decoder<'_, '_, '_> {
         }
         routes.count += 1;
         let route = Route {
-            frames: frames[..trail.frames.unwrap_or(frames.len())].to_vec(),
+            frames: frames[..trail.frames.unwrap_or(frames.len())].into(),
             acts: trail.acts,
             nodes: trail.nodes,
         };

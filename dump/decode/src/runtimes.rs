@@ -9,7 +9,7 @@ use super::memory::Reader;
 use super::model::{Body, Chain, Dump, Kind, Runtime, State, Task};
 use super::{Budget, Decoder, Look, Process};
 use crate::debug::index::{Die, Poll};
-use crate::debug::types::{Enum, Member, Shape};
+use crate::debug::types::{Enum, Member, Shape, Types};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -489,27 +489,17 @@ impl Decoder<'_, '_, '_> {
         let Some(at) = at.checked_add(offset) else {
             return Body::Missing("its memory cannot be read");
         };
-        let of = self.types.get(stage);
-        let Shape::Enum(variants) = &of.shape else {
-            return Body::Missing("the debug information does not tell where its future is");
-        };
-        let Some(active) = active_member(variants, at, reader) else {
-            return Body::Missing("its memory cannot be read");
-        };
-        let inner = self.types.get(active.of);
-        let future = match &inner.shape {
-            Shape::Structure(members) => members.iter().find(|member| member.of == poll.future),
-            _ => None,
-        };
-        let name = &inner.name;
-        if !name.starts_with("Running") {
-            return Body::Missing("its future has returned");
+        let types = self.types;
+        let states = self.stages.entry((stage, poll.future));
+        let states = states.or_insert_with(|| Stage::of(types, stage, poll.future));
+        match states.future_at(at, reader) {
+            Ok(at) => {
+                let mut chain = Chain::default();
+                self.follow(poll.future, at, bias, reader, budget, &mut chain);
+                Body::Chain(chain)
+            }
+            Err(why) => Body::Missing(why),
         }
-        let at = at.wrapping_add(active.offset);
-        let at = at.wrapping_add(future.map_or(0, |future| future.offset));
-        let mut chain = Chain::default();
-        self.follow(poll.future, at, bias, reader, budget, &mut chain);
-        Body::Chain(chain)
     }
 
     /// The spawn location, which tokio keeps with `tokio_unstable` as a pointer to a `Location`.
@@ -539,6 +529,68 @@ impl Decoder<'_, '_, '_> {
         let length = reader.word(file.wrapping_add(length.0))?;
         let text = reader.text(reader.word(file.wrapping_add(pointer.0))?, length, 4096)?;
         Some((text.into(), number("line")?, number("col")?))
+    }
+}
+
+/// The states of a task's memory, one of which has the future.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// The place and size of the number that tells the state; `None` if there is one state only.
+    discriminant: Option<(u64, u64)>,
+    states: Result<Vec<StageState>, &'static str>,
+}
+
+/// A state by its number, with the offset of the future.
+type StageState = (Option<u128>, Option<u64>);
+
+impl Stage {
+    fn of(types: &Types<'_, '_>, stage: Die, future: Die) -> Self {
+        let of = types.get(stage);
+        let Shape::Enum(variants) = &of.shape else {
+            return Self {
+                discriminant: None,
+                states: Err("the debug information does not tell where its future is"),
+            };
+        };
+        let offset = |member: &Member| {
+            let inner = types.get(member.of);
+            let future = match &inner.shape {
+                Shape::Structure(members) => members.iter().find(|member| member.of == future),
+                _ => None,
+            };
+            let is_running = inner.name.starts_with("Running");
+            is_running.then(|| {
+                member
+                    .offset
+                    .wrapping_add(future.map_or(0, |member| member.offset))
+            })
+        };
+        let states = variants.variants.iter();
+        let states = states.map(|variant| (variant.value, offset(&variant.member)));
+        Self {
+            discriminant: variants.discriminant,
+            states: Ok(states.collect()),
+        }
+    }
+
+    /// The address of the future of a stage at `at`, or why there is none.
+    fn future_at(&self, at: u64, reader: &Reader<'_>) -> Result<u64, &'static str> {
+        const UNREADABLE: &str = "its memory cannot be read";
+        let states = self.states.as_ref().map_err(|why| *why)?;
+        let number = match self.discriminant {
+            Some((place, size)) => {
+                let place = at.checked_add(place).ok_or(UNREADABLE)?;
+                Some(reader.number(place, size).ok_or(UNREADABLE)?)
+            }
+            None => None,
+        };
+        let exact = states
+            .iter()
+            .find(|(value, _)| value.is_some() && *value == number);
+        let active = exact.or_else(|| states.iter().find(|(value, _)| value.is_none()));
+        let (_, future) = active.ok_or(UNREADABLE)?;
+        let offset = future.ok_or("its future has returned")?;
+        Ok(at.wrapping_add(offset))
     }
 }
 

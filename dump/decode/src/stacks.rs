@@ -92,7 +92,7 @@ impl<'f> Stacks<'f> {
             missing = Some(chain.cut.unwrap_or("nothing of its future is known").into());
         }
         if leaves.is_empty() {
-            let mut numbers = chain.frames.clone();
+            let mut numbers = chain.frames.to_vec();
             numbers.reverse();
             let (reason, public) = reason_of(self.frames, &numbers);
             let trunk = self.path(&numbers, public, verbose);
@@ -117,7 +117,7 @@ impl<'f> Stacks<'f> {
                 locations: self.path(&numbers, public, verbose),
             });
         }
-        let mut numbers = chain.frames.clone();
+        let mut numbers = chain.frames.to_vec();
         numbers.reverse();
         let trunk = self.path(&numbers, 0, verbose);
         let stack = Stack {
@@ -166,7 +166,7 @@ pub(crate) fn reason_of(frames: &[Frame], numbers: &[u32]) -> (Reason, usize) {
 
 /// Adds the way from a branch to each of its leaves, the outermost frame first.
 fn push_leaves(leaves: &mut Vec<Vec<u32>>, outer: &[u32], chain: &Chain) {
-    let way: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
+    let way: Vec<u32> = outer.iter().chain(chain.frames.iter()).copied().collect();
     if chain.branches.is_empty() {
         leaves.push(way);
         return;

@@ -6,10 +6,11 @@ use crate::model::{
     Chain, Channel, ChannelEnd, Collected, CollectionId, Detail, End, Frame, Stored, Timer,
     Unreceived,
 };
-use crate::numbers::{NumberMap, NumberSet};
+use crate::numbers::{NumberMap, NumberSet, Sorted};
 use crate::tokens::MOST_PARENTS;
 use std::borrow::Cow;
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 /// The most tasks that are named.
 const NAMED: usize = 5;
@@ -26,11 +27,17 @@ const MOST_STEPS: usize = 64;
 /// The waits of all tasks.
 #[derive(Debug, Default)]
 pub struct Waits {
-    tasks: NumberMap<u64, Task>,
+    tasks: Sorted<Task>,
+    /// The waits of all tasks.
+    waits: Vec<Wait>,
     /// The tasks that may hold a lock, by its semaphore.
     holders: NumberMap<u64, Vec<u64>>,
     /// The tasks that have an end of a channel, sorted by channel and end; each once.
     ends: Vec<Owned>,
+    /// The number of senders among these, which come first.
+    senders: usize,
+    /// The channels that tasks wait for room in, while the waits are collected.
+    filled: Vec<u64>,
     /// The ends in messages, sorted; each once.
     unreceived: Vec<Unreceived>,
     /// The tasks that have a `Notify` and do not wait for it themselves, sorted by `Notify`; each once.
@@ -47,7 +54,8 @@ pub struct Waits {
 
 #[derive(Debug, Default)]
 struct Task {
-    waits: Vec<Wait>,
+    /// The indices of its waits.
+    waits: Range<u32>,
     /// Whether the task has one wait only, without a time limit.
     is_only: bool,
 }
@@ -178,29 +186,38 @@ impl Waits {
         let parents = stored.parents.iter();
         waits.parents = parents.map(|one| (one.notify, one.parent)).collect();
         let mut sharing = Sharing::default();
-        waits.tasks.reserve(tasks.size_hint().0);
+        let mut waiting = Vec::with_capacity(tasks.size_hint().0);
         for (id, is_waiting, chain) in tasks {
-            let mut task = Task::default();
-            waits.add(id, chain, &mut task, &mut sharing);
+            let first = waits.waits.len();
+            waits.add(id, chain, &mut sharing);
             for kept in &chain.kept {
                 waits.given.entry(kept.semaphore).or_default().push(id);
             }
-            task.is_only = is_waiting && task.waits.len() == 1 && is_single(chain);
-            if !task.waits.is_empty() {
-                task.waits.shrink_to_fit();
-                waits.tasks.insert(id, task);
+            let after = waits.waits.len();
+            if first < after
+                && let (Ok(start), Ok(end)) = (u32::try_from(first), u32::try_from(after))
+            {
+                let task = Task {
+                    waits: start..end,
+                    is_only: is_waiting && after - first == 1 && is_single(chain),
+                };
+                waiting.push((id, task));
             }
         }
+        waits.tasks = Sorted::of(waiting);
         waits.unreceived.sort_unstable();
         waits.unreceived.dedup();
         waits.add_parents();
         sharing.sort();
-        let awaited = waits.awaited();
         let mut collected = stored.collected;
-        collected.retain(|one| awaited.contains(&one.channel));
+        if !collected.is_empty() {
+            let awaited = waits.awaited();
+            collected.retain(|one| awaited.contains(&one.channel));
+        }
         collected.sort_unstable();
         collected.dedup();
         waits.add_collected(&collected, &sharing);
+        waits.keep_other_ends(&collected);
         waits.ends.sort_unstable();
         // An end that is not captured stands before one that is.
         waits
@@ -212,6 +229,7 @@ impl Waits {
                 }
                 is_same
             });
+        waits.senders = waits.ends.partition_point(|(end, ..)| *end == End::Sender);
         waits.add_notifiers_by(&collected, &sharing);
         waits.notifiers.sort_unstable();
         waits.notifiers.dedup();
@@ -221,24 +239,42 @@ impl Waits {
             !has(waiting, *task)
         });
         waits.notifiers = notifiers;
-        for task in waits.tasks.values() {
-            for semaphore in task.waits.iter().filter_map(Wait::semaphore) {
-                *waits.waiting.entry(semaphore).or_default() += 1;
-            }
+        let mut waiting: NumberMap<u64, usize> = NumberMap::default();
+        for semaphore in waits.all().filter_map(Wait::semaphore) {
+            *waiting.entry(semaphore).or_default() += 1;
         }
+        waits.waiting = waiting;
         waits
     }
 
     /// The channels whose ends notes and cycles ask for: tasks wait at them, or they have messages with ends.
     fn awaited(&self) -> NumberSet<u64> {
-        let waits = self.tasks.values().flat_map(|task| &task.waits);
-        let channels = waits.filter_map(|wait| match wait {
+        let channels = self.all().filter_map(|wait| match wait {
             Wait::Channel(end) => Some(end.channel),
             Wait::Permits(_) | Wait::Join(_) => None,
         });
         let inboxes = self.unreceived.iter().map(|one| one.inbox);
         let notifies = self.notified.iter().copied();
         channels.chain(inboxes).chain(notifies).collect()
+    }
+
+    /// Removes the ends that no note and no cycle asks for: most waits are at receivers, and ask for senders only.
+    fn keep_other_ends(&mut self, collected: &[Collected]) {
+        let asks = |wait: &Wait| match wait {
+            Wait::Channel(end) => Some((end.channel, end.end.other())),
+            Wait::Permits(_) | Wait::Join(_) => None,
+        };
+        let mut asked: NumberSet<(u64, End)> = self.waits.iter().filter_map(asks).collect();
+        let inboxes = self.unreceived.iter().map(|one| one.inbox);
+        let notifies = self.notifiers.iter().map(|(notify, _)| *notify);
+        let collected = collected.iter().map(|one| one.channel);
+        let filled = std::mem::take(&mut self.filled);
+        let others = inboxes.chain(notifies).chain(collected).chain(filled);
+        asked.extend(others.map(|channel| (channel, End::Receiver)));
+        let notified = self.notified.iter().copied();
+        asked.extend(notified.map(|notify| (notify, End::Receiver)));
+        self.ends
+            .retain(|(end, channel, _)| asked.contains(&(*channel, *end)));
     }
 
     /// Adds the parents of each `Notify` that a task waits for.
@@ -279,7 +315,7 @@ impl Waits {
         }
     }
 
-    fn add(&mut self, id: u64, chain: &Chain, task: &mut Task, sharing: &mut Sharing) {
+    fn add(&mut self, id: u64, chain: &Chain, sharing: &mut Sharing) {
         let channel_of = |semaphore: u64| {
             chain.details.iter().find_map(|detail| match detail {
                 Detail::End(end) if is_of(*end, semaphore) => Some(*end),
@@ -295,16 +331,20 @@ impl Waits {
                     }
                 }
                 Detail::Acquires { semaphore, .. } => {
-                    let channel = channel_of(semaphore).map(Wait::Channel);
-                    task.waits.push(channel.unwrap_or(Wait::Permits(semaphore)));
+                    let channel = channel_of(semaphore);
+                    let wait = channel.map_or(Wait::Permits(semaphore), Wait::Channel);
+                    self.waits.push(wait);
                 }
                 Detail::End(end) => {
                     // A wait for a `Notify` leads nowhere, and may be a part of a wait for a channel.
                     if end.waits && end.end == End::Receiver {
                         match end.kind {
                             Channel::Notify => _ = self.notified.insert(end.channel),
-                            _ => task.waits.push(Wait::Channel(end)),
+                            _ => self.waits.push(Wait::Channel(end)),
                         }
+                    }
+                    if end.waits && end.end == End::Sender {
+                        self.filled.push(end.channel);
                     }
                     let owner = Owner {
                         task: id,
@@ -317,12 +357,12 @@ impl Waits {
                     }
                 }
                 Detail::Collection(collection) => sharing.0.push((collection, id)),
-                Detail::Joins(other) if other != 0 => task.waits.push(Wait::Join(other)),
+                Detail::Joins(other) if other != 0 => self.waits.push(Wait::Join(other)),
                 _ => {}
             }
         }
         for branch in &chain.branches {
-            self.add(id, branch, task, sharing);
+            self.add(id, branch, sharing);
         }
     }
 
@@ -362,9 +402,13 @@ impl Waits {
 
     /// The tasks that have this end of a channel in a variable.
     fn with(&self, (channel, end): (u64, End)) -> &[Owned] {
-        group(&self.ends, (end, channel), |(end, channel, _)| {
-            (*end, *channel)
-        })
+        // In many programs no task has a sender.
+        let (senders, receivers) = self.ends.split_at(self.senders);
+        let ends = match end {
+            End::Sender => senders,
+            End::Receiver => receivers,
+        };
+        group(ends, channel, |(_, channel, _)| *channel)
     }
 
     /// The tasks with a `Notify` that do not wait for it themselves, each behind the address of the `Notify`.
@@ -396,10 +440,7 @@ impl Waits {
     /// The tasks that have the other end. If the other end is in a message and there is no second one, these are the tasks
     /// with the message only: a variable with the same end was moved into it.
     fn owners(&self, end: &ChannelEnd) -> Owners<'_> {
-        let other = match end.end {
-            End::Sender => End::Receiver,
-            End::Receiver => End::Sender,
-        };
+        let other = end.end.other();
         let key = (end.channel, other);
         let unreceived = group(&self.unreceived, key, |one| (one.channel, one.end));
         let with_messages = match unreceived {
@@ -425,17 +466,30 @@ impl Waits {
         }
     }
 
+    /// All waits.
+    fn all(&self) -> impl Iterator<Item = &Wait> {
+        let tasks = self.tasks.iter();
+        tasks.flat_map(|(_, task)| self.waits_of(task))
+    }
+
+    fn waits_of(&self, task: &Task) -> &[Wait] {
+        &self.waits[task.waits.start as usize..task.waits.end as usize]
+    }
+
     /// The tasks that may end a wait of the task `id`, with the text that names the wait.
     fn next(&self, id: u64) -> Vec<(u64, &'static str, Wait)> {
         let mut next = Vec::new();
-        let waits = self.tasks.get(&id).map_or(&[][..], |task| &task.waits);
+        let waits = self
+            .tasks
+            .get(id)
+            .map_or(&[][..], |task| self.waits_of(task));
         for wait in waits {
             match wait {
                 Wait::Permits(semaphore) => {
                     let holders = self.holders.get(semaphore).into_iter().flatten();
                     next.extend(holders.map(|to| (*to, "a lock that may be held by", *wait)));
                 }
-                Wait::Join(to) if self.tasks.contains_key(to) => {
+                Wait::Join(to) if self.tasks.contains(*to) => {
                     next.push((*to, "the end of", *wait));
                 }
                 Wait::Join(_) => {}
@@ -473,7 +527,7 @@ impl Waits {
     /// The cycle that a task may be in.
     fn cycle_of(&self, id: u64, only: bool) -> Option<Cycle> {
         // Most tasks wait for no other one.
-        self.tasks.get(&id)?;
+        self.tasks.get(id)?;
         let mut cycle = Cycle {
             steps: Vec::new(),
             is_of_locks: true,
@@ -491,7 +545,7 @@ impl Waits {
         cycle: &mut Cycle,
         seen: &mut NumberSet<u64>,
     ) -> bool {
-        let is_only = self.tasks.get(&from).is_some_and(|task| task.is_only);
+        let is_only = self.tasks.get(from).is_some_and(|task| task.is_only);
         if cycle.steps.len() > MOST_STEPS || (only && !is_only) {
             return false;
         }
@@ -528,11 +582,10 @@ impl Waits {
 
     /// The cycles of tasks that have no other wait and no time limit. Each cycle begins with its lowest id.
     pub fn cycles(&self) -> Vec<Cycle> {
-        let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
-        ids.sort_unstable();
         let mut told: NumberSet<u64> = NumberSet::default();
         let mut cycles = Vec::new();
-        for id in ids {
+        let alone = self.tasks.iter().filter(|(_, task)| task.is_only);
+        for id in alone.map(|(id, _)| *id) {
             if !told.contains(&id)
                 && let Some(cycle) = self.cycle_of(id, true)
             {

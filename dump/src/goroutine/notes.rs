@@ -53,7 +53,11 @@ impl Notes {
         self.add(write);
         let new = &self.text[start..];
         let is_known = self.ends.len() > before
-            && self.iter().take(before).skip(since).any(|known| known == new);
+            && self
+                .iter()
+                .take(before)
+                .skip(since)
+                .any(|known| known == new);
         if is_known {
             self.text.truncate(start);
             self.ends.truncate(before);

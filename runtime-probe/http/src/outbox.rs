@@ -42,10 +42,7 @@ impl<'a> Outbox<'a> {
 }
 
 impl Outbox<'_> {
-    fn send(
-        &mut self,
-        write: impl FnOnce(&mut &Stream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    fn send(&mut self, write: impl FnOnce(&mut &Stream) -> io::Result<usize>) -> io::Result<usize> {
         if self.failed {
             return Err(ErrorKind::BrokenPipe.into());
         }

@@ -41,7 +41,10 @@ impl Awaited {
 
     /// The notes on a task.
     pub(super) fn notes(&self, row: &Row, doing: &Doing) -> Vec<String> {
-        self.joins(row, doing).iter().map(text).collect()
+        match self.joins.0.is_empty() {
+            true => Vec::new(),
+            false => self.joins(row, doing).iter().map(text).collect(),
+        }
     }
 
     /// The ends that a task waits for. Of a `JoinSet` the first tasks are named.

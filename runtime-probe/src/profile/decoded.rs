@@ -12,7 +12,7 @@ use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::goroutine::notes::Notes;
 use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::model::left_out;
-use runtime_dump_decode::numbers::{NumberMap, NumberSet};
+use runtime_dump_decode::numbers::Sorted;
 use runtime_dump_decode::stacks::ChainStack;
 use runtime_dump_decode::waits::Cycle;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) struct Decoded {
     pub(super) waiting: Unpolled,
     still: Unpolled,
     /// The index in [`Found::waits`] of each task that was not polled meanwhile, and whether it is a foreign one.
-    told: NumberMap<u64, (u32, bool)>,
+    told: Sorted<(u32, bool)>,
     /// Whether the futures of all waiting tasks were read.
     pub(super) is_of_all: bool,
     /// The remark of the dump; `None` if there is nothing to say.
@@ -48,7 +48,7 @@ pub(super) struct DecodedWait<'d> {
 /// The tasks that are being decoded.
 pub(super) struct Decoding {
     waiting: Unpolled,
-    foreign: NumberSet<u64>,
+    foreign: Unpolled,
     is_of_all: bool,
     asked: Asked,
 }
@@ -57,11 +57,10 @@ impl Decoding {
     /// Has the foreign tasks of a snapshot decoded, or all that wait, on the decoding thread. `None` if there are none.
     pub(super) fn begin(tasks: &Tasks, all: bool) -> Option<Self> {
         let foreign = Unpolled::foreign(tasks);
-        let ids: NumberSet<u64> = foreign.ids().collect();
-        let is_of_all = all && Unpolled::count_waiting(tasks) <= ids.len() + MOST_OWN;
+        let is_of_all = all && Unpolled::count_waiting(tasks) <= foreign.len() + MOST_OWN;
         let waiting = match is_of_all {
             true => foreign.and(&Unpolled::waiting(tasks)),
-            false => foreign,
+            false => foreign.clone(),
         };
         (waiting.len() > 0).then(|| {
             let mut question = question(&waiting);
@@ -73,7 +72,7 @@ impl Decoding {
             Decoding {
                 asked: ask(question),
                 waiting,
-                foreign: ids,
+                foreign,
                 is_of_all,
             }
         })
@@ -91,12 +90,14 @@ impl Decoded {
         } = decoding;
         let all = grouped(foreign.len() as u64);
         let without = |of_foreign: &str, of_others: Option<&str>| Self {
-            remark: match foreign.is_empty() {
+            remark: match foreign.len() == 0 {
                 true => of_others.map(|why| format!("channels are not named: {why}")),
                 false => Some(format!("{all} foreign tasks are not decoded: {of_foreign}")),
             },
             ..Self::default()
         };
+        asked.wait_until_read();
+        let still = waiting.clone().still();
         let mut found = match asked.answer() {
             Answer::Found(found) => *found,
             Answer::Reading => {
@@ -112,15 +113,13 @@ impl Decoded {
         for made in &mut found.stacks {
             made.stack = with_own_addresses(&made.stack);
         }
-        let still = waiting.clone().still();
-        let mut told = NumberMap::default();
-        told.reserve(found.waits.len());
         let numbered = (0..).zip(&found.waits);
-        told.extend(numbered.filter_map(|(at, (id, _))| {
-            let is_foreign = foreign.contains(id);
+        let told = numbered.filter_map(|(at, (id, _))| {
+            let is_foreign = foreign.contains(*id);
             still.contains(*id).then_some((*id, (at, is_foreign)))
-        }));
-        let decoded = told.values().filter(|(_, is_foreign)| *is_foreign);
+        });
+        let told = Sorted::of(told.collect());
+        let decoded = told.iter().filter(|(_, (_, is_foreign))| *is_foreign);
         let mut remark = format!(
             "{} of {all} foreign tasks are decoded; the index of types takes {:.0} MB",
             grouped(decoded.count() as u64),
@@ -130,7 +129,7 @@ impl Decoded {
             let left_out = grouped(found.left_out as u64);
             remark += &format!("; for {left_out} there was no time");
         }
-        let remark = (!foreign.is_empty()).then_some(remark);
+        let remark = (foreign.len() > 0).then_some(remark);
         let limit = left_out(found.left_out_of_collections);
         let remark: Vec<String> = remark.into_iter().chain(limit).collect();
         Self {
@@ -154,7 +153,7 @@ impl Decoded {
 
     /// The wait of a task.
     pub(super) fn of(&self, id: u64) -> Option<DecodedWait<'_>> {
-        let (at, is_foreign) = *self.told.get(&id)?;
+        let (at, is_foreign) = *self.told.get(id)?;
         let (id, wait) = self.found.waits.get(at as usize)?;
         Some(DecodedWait {
             id: *id,

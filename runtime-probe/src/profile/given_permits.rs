@@ -109,6 +109,9 @@ impl Permits {
 
     /// The notes on a task.
     pub(super) fn notes(&self, id: u64) -> Vec<String> {
+        if self.given.is_empty() {
+            return Vec::new();
+        }
         let waits = self.waits.get(&id).into_iter().flatten();
         let waits = waits.map(|at| self.given[*at].said_of_waiter(id));
         let keeps = self.given.iter().filter(|given| given.task == id);

@@ -4,30 +4,27 @@ use super::tasks::{Row, StackKey, State, Tasks, foreign_running, known};
 use crate::registry::slab;
 use crate::registry::task::Kind;
 use crate::registry::threads;
-use runtime_dump_decode::numbers::NumberMap;
+use runtime_dump_decode::numbers::Sorted;
 
 /// The count of polls of each task, by id.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unpolled(NumberMap<u64, u64>);
+pub(crate) struct Unpolled(Sorted<u64>);
 
 impl Unpolled {
     /// The foreign tasks of a snapshot that wait or are ready.
     pub(crate) fn foreign(tasks: &Tasks) -> Self {
-        let rows = || {
-            rows_with(tasks, |key| {
-                key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
-            })
-        };
-        // With room for all of them: a map that grows moves its entries.
-        let mut polls = NumberMap::default();
-        polls.reserve(rows().count());
-        polls.extend(rows().map(|row| (row.id, row.polls)));
-        Self(polls)
+        Self::of(rows_with(tasks, |key| {
+            key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
+        }))
     }
 
     /// All waiting tasks of a snapshot.
     pub(crate) fn waiting(tasks: &Tasks) -> Self {
-        Self(waiting(tasks).map(|row| (row.id, row.polls)).collect())
+        Self::of(waiting(tasks))
+    }
+
+    fn of<'t>(rows: impl Iterator<Item = &'t Row>) -> Self {
+        Self(Sorted::of(rows.map(|row| (row.id, row.polls)).collect()))
     }
 
     /// The number of waiting tasks of a snapshot.
@@ -36,18 +33,20 @@ impl Unpolled {
     }
 
     /// With the tasks of another one.
-    pub(crate) fn and(mut self, others: &Unpolled) -> Self {
-        self.0.extend(&others.0);
-        self
+    pub(crate) fn and(&self, others: &Unpolled) -> Self {
+        Self(Sorted::of(
+            self.0.iter().chain(others.0.iter()).copied().collect(),
+        ))
     }
 
     /// Only the tasks with these ids.
     pub(crate) fn only(&self, ids: impl Iterator<Item = u64>) -> Self {
-        Self(ids.filter_map(|id| Some((id, *self.0.get(&id)?))).collect())
+        let ids = ids.filter_map(|id| Some((id, *self.0.get(id)?)));
+        Self(Sorted::of(ids.collect()))
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
-        self.0.keys().copied()
+        self.0.iter().map(|(id, _)| *id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,22 +57,21 @@ impl Unpolled {
     pub(crate) fn still(self) -> Self {
         // At the end of a poll, the record counts it before the thread removes its mark, so marks are read first.
         let running = foreign_running(&threads::alive());
-        let mut still = NumberMap::default();
-        still.reserve(self.0.len());
+        let mut still = Vec::with_capacity(self.0.len());
         slab::for_each(|record| {
             if let Some(view) = known(record)
                 && !view.polling
-                && self.0.get(&view.id) == Some(&view.polls)
+                && self.0.get(view.id) == Some(&view.polls)
                 && !running.contains_key(&view.id)
             {
-                still.insert(view.id, view.polls);
+                still.push((view.id, view.polls));
             }
         });
-        Self(still)
+        Self(Sorted::of(still))
     }
 
     pub(crate) fn contains(&self, id: u64) -> bool {
-        self.0.contains_key(&id)
+        self.0.contains(id)
     }
 }
 

@@ -17,8 +17,8 @@ use runtime_dump_decode::debug::types::Types;
 use runtime_dump_decode::debug::unusable::Unusable;
 use runtime_dump_decode::detail_text::Words;
 use runtime_dump_decode::mapped::Mapped;
-use runtime_dump_decode::model::{Chain, Detail};
-use runtime_dump_decode::numbers::{NumberHasher, NumberSet};
+use runtime_dump_decode::model::{Chain, Detail, Frames};
+use runtime_dump_decode::numbers::{NumberHasher, NumberMap};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::waits::{Cycle, Waits};
 use runtime_dump_decode::{Budget, Decoder, Memory, Process, is_waiting};
@@ -146,7 +146,15 @@ pub(crate) struct Given {
 
 struct Job {
     question: Question,
-    answer: SyncSender<Found>,
+    answer: SyncSender<Progress>,
+}
+
+/// The state of an answer.
+#[derive(Debug)]
+enum Progress {
+    /// The futures were read. Their waits are being compared.
+    Read,
+    Done(Box<Found>),
 }
 
 enum State {
@@ -171,20 +179,48 @@ fn set(state: State) {
 /// A question that was asked.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    Sent(Receiver<Found>),
+    Sent(Sent),
     /// There is no decoding to wait for.
     Not(Answer),
 }
 
+/// A question that the decoding thread has.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    progress: Receiver<Progress>,
+    /// When the caller stops waiting.
+    until: Instant,
+}
+
 impl Asked {
+    /// Waits until the futures were read. The answer takes some more time, in which the caller can find out whose futures
+    /// did not change meanwhile.
+    pub(crate) fn wait_until_read(&self) {
+        if let Asked::Sent(sent) = self {
+            // A failure is met again by `answer`.
+            let _ = sent.next();
+        }
+    }
+
     /// Waits for the answer, up to some seconds.
     pub(crate) fn answer(self) -> Answer {
         match self {
-            Asked::Sent(answered) => answered
-                .recv_timeout(PATIENCE)
-                .map_or(Answer::Busy, |found| Answer::Found(Box::new(found))),
+            Asked::Sent(sent) => loop {
+                match sent.next() {
+                    Some(Progress::Read) => {}
+                    Some(Progress::Done(found)) => return Answer::Found(found),
+                    None => return Answer::Busy,
+                }
+            },
             Asked::Not(answer) => answer,
         }
+    }
+}
+
+impl Sent {
+    fn next(&self) -> Option<Progress> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.progress.recv_timeout(left).ok()
     }
 }
 
@@ -206,9 +242,10 @@ pub(crate) fn ask(question: Question) -> Asked {
         State::Ready(jobs) => jobs.clone(),
     };
     drop(state);
-    let (answer, answered) = sync_channel(1);
+    let (answer, progress) = sync_channel(2);
+    let until = Instant::now() + PATIENCE;
     match jobs.try_send(Job { question, answer }) {
-        Ok(()) => Asked::Sent(answered),
+        Ok(()) => Asked::Sent(Sent { progress, until }),
         Err(_) => Asked::Not(Answer::Busy),
     }
 }
@@ -248,12 +285,13 @@ fn answer_all() -> Result<(), Unusable> {
 fn serve(asked: &Receiver<Job>, decoder: &mut Decoder<'_, '_, '_>, bias: u64, index_bytes: usize) {
     let pages = OwnPages::new();
     for Job { question, answer } in asked {
-        let found = look(&question, decoder, &pages, bias);
         // The caller may have stopped waiting.
-        let _ = answer.send(Found {
+        let is_read = || _ = answer.send(Progress::Read);
+        let found = look(&question, decoder, &pages, bias, is_read);
+        let _ = answer.send(Progress::Done(Box::new(Found {
             index_bytes,
             ..found
-        });
+        })));
     }
 }
 
@@ -277,6 +315,16 @@ fn is_unknown_to_the_probe(detail: &Detail) -> bool {
     )
 }
 
+/// The address of the frames, if these are a route's and all that the chain's stack shows.
+fn route_of(chain: &Chain) -> Option<usize> {
+    match &chain.frames {
+        Frames::Shared(frames) if chain.branches.is_empty() && chain.cut.is_none() => {
+            Some(frames.as_ptr().addr())
+        }
+        _ => None,
+    }
+}
+
 /// A task that was decoded.
 struct Seen {
     id: u64,
@@ -285,21 +333,23 @@ struct Seen {
     chain: Chain,
 }
 
-/// Finds the tasks and decodes those whose state word is the same after the reads. The caller leaves out tasks that
-/// were polled since its question.
+/// Finds the tasks and decodes those whose state word is the same after the reads. Calls `is_read` after all reads. The
+/// caller leaves out tasks that were polled since its question.
 fn look(
     question: &Question,
     decoder: &mut Decoder<'_, '_, '_>,
     pages: &OwnPages,
     bias: u64,
+    is_read: impl FnOnce(),
 ) -> Found {
     pages.renew();
     decoder.take_stored();
-    let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
-    let places = decoder.locate(pages, &|| pages.renew(), &question.handles, &wanted, BUDGET);
-    // Neighbours in memory share pages.
-    let mut places: Vec<(u64, u64)> = places.into_iter().map(|(id, at)| (at, id)).collect();
-    places.sort_unstable();
+    let ids = &question.ids;
+    let places = decoder.locate(pages, &|| pages.renew(), &question.handles, ids, BUDGET);
+    let mut places: Vec<(u64, u64)> = places.into_iter().zip(ids.iter().copied()).collect();
+    places.retain(|(at, _)| *at != 0);
+    // Neighbours in memory share pages. Tasks that were spawned one after the other are mostly in order, which this sort uses.
+    places.sort();
     let process = Process {
         memory: pages,
         bias,
@@ -343,6 +393,7 @@ fn look(
         }
         is_same
     });
+    is_read();
     let waiting = seen.iter().map(|seen| {
         let (_, word) = seen.state;
         (seen.id, is_waiting(word), &seen.chain)
@@ -354,11 +405,19 @@ fn look(
     found.cycles = found.others.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape<'_>, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
+    // By the address of a route's frames, for chains that have nothing else in their stacks.
+    let mut of_route: NumberMap<usize, usize> = NumberMap::default();
     let stack_of = seen.iter().map(|seen| {
-        *made.entry(Shape(&seen.chain)).or_insert_with(|| {
+        let route = route_of(&seen.chain);
+        if let Some(known) = route.and_then(|route| of_route.get(&route)) {
+            return *known;
+        }
+        let stack = *made.entry(Shape(&seen.chain)).or_insert_with(|| {
             found.stacks.push(stacks.stack(&seen.chain, false));
             found.stacks.len() - 1
-        })
+        });
+        of_route.extend(route.map(|route| (route, stack)));
+        stack
     });
     let stack_of: Vec<usize> = stack_of.collect();
     found.waits.reserve(seen.len());

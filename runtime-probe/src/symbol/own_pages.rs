@@ -63,18 +63,24 @@ impl Copies {
         self.recent = [NO_PAGE; RECENT];
     }
 
-    /// The words of a page.
+    /// The word of a page with this index.
     #[inline]
-    fn page(&mut self, number: u64) -> Option<&[usize; WORDS]> {
-        let (recent, at) = self.recent[number as usize % RECENT];
-        let at = match recent == number {
-            true => at,
-            false => self.find(number)?,
-        };
-        self.words.get(at..)?.first_chunk()
+    fn word(&mut self, page: u64, index: usize) -> Option<usize> {
+        let begin = self.begin(page)?;
+        self.words.get(begin + index).copied()
     }
 
     /// The begin of a page in `words`.
+    #[inline]
+    fn begin(&mut self, page: u64) -> Option<usize> {
+        let (recent, at) = self.recent[page as usize % RECENT];
+        match recent == page {
+            true => Some(at),
+            false => self.find(page),
+        }
+    }
+
+    /// The same for a page that was not read recently.
     #[cold]
     fn find(&mut self, number: u64) -> Option<usize> {
         let known = self.by_number.get(&number).copied();
@@ -128,13 +134,13 @@ impl Memory for OwnPages {
         let mut copies = self.0.borrow_mut();
         while !into.is_empty() {
             let offset = (address % PAGE as u64) as usize;
-            let Some(words) = copies.page(address / PAGE as u64) else {
+            let (first, within) = (offset / WORD, offset % WORD);
+            let Some(word) = copies.word(address / PAGE as u64, first) else {
                 return false;
             };
-            let (first, within) = (offset / WORD, offset % WORD);
             let some = into.len().min(WORD - within);
             let (now, later) = into.split_at_mut(some);
-            now.copy_from_slice(&words[first].to_ne_bytes()[within..within + some]);
+            now.copy_from_slice(&word.to_ne_bytes()[within..within + some]);
             into = later;
             let Some(next) = address.checked_add(some as u64) else {
                 return into.is_empty();
@@ -154,8 +160,8 @@ impl Memory for OwnPages {
                 .then(|| u64::from_ne_bytes(bytes));
         }
         let mut copies = self.0.borrow_mut();
-        let words = copies.page(address / PAGE as u64)?;
-        Some(words[offset / WORD] as u64)
+        let word = copies.word(address / PAGE as u64, offset / WORD)?;
+        Some(word as u64)
     }
 }
 
