@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::{Mutex, OnceCell, OwnedMutexGuard, RwLock, oneshot};
@@ -594,6 +595,33 @@ fn a_wait_under_a_time_limit_is_no_deadlock() {
             .any(|line| line.contains("::Limited>")),
         "{text}"
     );
+}
+
+/// The children of `join_all` wait at one place of the code. One of them has the lock, and waits for a timer beside them.
+#[test]
+fn a_timer_beside_equal_waits_for_a_lock_is_no_deadlock() {
+    value!(Beside);
+    value!(Around);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Beside::default()));
+    let child = |lock: Arc<Mutex<Beside>>| async move {
+        let _held = lock.lock().await;
+        time::sleep(Duration::from_secs(3600)).await;
+    };
+    runtime.spawn(join_all((0..4).map(move |_| child(Arc::clone(&lock)))));
+    // The same waits without a timer are one.
+    let lock = Arc::new(Mutex::new(Around::default()));
+    runtime.spawn(async move {
+        let _held = lock.lock().await;
+        join_all((0..3).map(|_| lock.lock())).await.len()
+    });
+    let is_deadlock = |line: &&str| line.starts_with("# deadlock: ");
+    let text = until(|text| {
+        let mut deadlocks = text.lines().filter(is_deadlock);
+        deadlocks.any(|line| line.contains("::Around>")) && text.contains("::Beside> created at")
+    });
+    let mut deadlocks = text.lines().filter(is_deadlock);
+    assert!(!deadlocks.any(|line| line.contains("::Beside>")), "{text}");
 }
 
 /// The lock is dropped before its future: the future was forgotten, so its entry stays.

@@ -16,9 +16,12 @@ use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::registry::slab;
+use crate::stack::raw::RawStack;
 use crate::stack::wait_set::WaitSet;
 use std::collections::{HashMap, HashSet};
+use std::iter::successors;
 use std::panic::Location;
+use std::ptr::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -287,6 +290,12 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Dead
         .filter(|row| stuck.contains_key(&row.id))
         .map(|row| (row.id, row))
         .collect();
+    let mut waits = HashMap::new();
+    for lock in &locks.0 {
+        for waiter in &lock.waiters {
+            waits.insert(By::Lock(lock.number, waiter.arrival), (lock, waiter));
+        }
+    }
     stuck.retain(|who, edges| {
         let row = rows.get(who);
         // A task does not wait for a future that it has not polled in its last poll.
@@ -295,7 +304,7 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Dead
         blocked
             || row.is_some_and(|row| {
                 let key = &tasks.stack_keys[row.stack_key as usize];
-                key.state == State::Waiting && waits_for_these_only(key, *who, edges, joins)
+                key.state == State::Waiting && waits_for_these_only(key, *who, edges, &waits, joins)
             })
     });
     retain_stuck(&mut stuck);
@@ -303,12 +312,6 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Dead
     let inside: HashSet<u64> = rings.iter().flatten().map(|edge| edge.who).collect();
     let behind = stuck.keys().filter(|who| !inside.contains(who));
     let behind: Arc<[Who]> = behind.map(|who| Who::unpack(*who)).collect();
-    let mut waits = HashMap::new();
-    for lock in &locks.0 {
-        for waiter in &lock.waiters {
-            waits.insert(By::Lock(lock.number, waiter.arrival), (lock, waiter));
-        }
-    }
     let member = |edge: &Edge| {
         let row = rows.get(&edge.who);
         let lock = waits.get(&edge.by);
@@ -352,19 +355,32 @@ fn reads_itself(lock: &Lock, waiter: &Waiter) -> Option<ReadsItself> {
 }
 
 /// Whether a waiting task waits for nothing else than these edges. Keeps the edges that it waits for.
-fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: &Joins) -> bool {
+fn waits_for_these_only(
+    key: &StackKey,
+    who: u64,
+    edges: &mut Vec<Edge>,
+    locks: &HashMap<By, (&Lock, &Waiter)>,
+    joins: &Joins,
+) -> bool {
     let is_of_a_lock = |edge: &&Edge| matches!(edge.by, By::Lock(..));
     // A waiter for a semaphore has an edge to each holder of permits, and perhaps one to the first waiter.
     let of_locks = edges.iter().filter(is_of_a_lock);
     let of_locks: HashSet<By> = of_locks.map(|edge| edge.by).collect();
-    // A registration that keeps no waker any more, such as an expired timer, is no wait.
-    let registered = key.waits.map_or(0, |waits| usize::from(waits.len));
-    let waits = match key.remaining {
-        Remaining::AtMost(wakers) => registered.min(wakers),
-        Remaining::All | Remaining::Repeated => registered,
-        Remaining::Earlier | Remaining::None => usize::MAX,
+    let at_locks = of_locks.iter().filter_map(|by| locks.get(by)?.1.waits);
+    let at_locks: HashSet<*const RawStack> = at_locks.map(|waits| from_ref(waits.last)).collect();
+    // Registrations are compared, not counted: equal ones in a row are one, as those of `join_all`.
+    let all_at_locks = || {
+        let mut registered = successors(key.waits, |waits| waits.earlier);
+        registered.all(|waits| at_locks.contains(&from_ref(waits.last)))
+            && key.waits.is_some_and(|waits| !waits.overflowed)
     };
-    if !of_locks.is_empty() && waits <= of_locks.len() {
+    let only_locks = match key.remaining {
+        // A registration that keeps no waker any more, such as an expired timer, is no wait.
+        Remaining::AtMost(wakers) => wakers <= of_locks.len() || all_at_locks(),
+        Remaining::All | Remaining::Repeated => all_at_locks(),
+        Remaining::Earlier | Remaining::None => false,
+    };
+    if !of_locks.is_empty() && only_locks {
         // A handle that was polled earlier may keep a waker. Its wake would be in vain.
         edges.retain(|edge| is_of_a_lock(&edge));
         return true;
