@@ -3,6 +3,8 @@
 //! A task that also waits for anything else than our locks and the ends of tasks is not stuck. A waiter of a member
 //! that is not stuck is not stuck either. After these are removed, the rest waits for ever, in a cycle or behind one.
 //!
+//! The caller of a `block_on` waits for the end of its root, and for nothing else.
+//!
 //! A copy of a running program is not taken at one moment. So a cycle is reported only if a second copy has the same
 //! waits in the same polls: then all of them existed at the moment between the two copies.
 //!
@@ -12,6 +14,7 @@
 use super::joins::{End, Joins};
 use super::locks::{Lock, LockNumber, Locks, Moved, Waiter};
 use super::remaining::Remaining;
+use super::roots::{self, Root};
 use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
 use crate::registry::locks::Who;
@@ -92,7 +95,14 @@ struct Edge {
     poll: u64,
 }
 
-/// The object of the wait. Each kind keeps a waker.
+impl Edge {
+    /// Whether it is a wait of a thread, inside of any poll or outside.
+    fn blocks(&self) -> bool {
+        self.poll == 0
+    }
+}
+
+/// The object of the wait. Each kind but the last keeps a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum By {
     /// A lock, with the number of the waiter.
@@ -101,6 +111,8 @@ enum By {
     Handle,
     /// A `JoinSet`, by its address and number of tasks.
     Set(usize, usize),
+    /// The `block_on` that has the other task as its root. It keeps no waker: the caller is blocked.
+    Root,
 }
 
 /// The cycles in copies.
@@ -113,12 +125,13 @@ pub(super) struct Cycles {
 
 /// The cycles in these copies. Takes a second copy if there may be one.
 pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Cycles {
-    if !may_be_in(locks, joins) {
+    let roots = roots_beside(locks, joins);
+    if !are_stuck(locks, joins, &roots) {
         return Cycles::default();
     }
-    let mut certain = cycles(tasks, locks, joins, Moved::Unknown);
+    let mut certain = cycles(tasks, locks, joins, &roots, Moved::Unknown);
     let mut possible = match locks.0.iter().any(|lock| lock.may_have_moved) {
-        true => cycles(tasks, locks, joins, Moved::Taker),
+        true => cycles(tasks, locks, joins, &roots, Moved::Taker),
         false => Vec::new(),
     };
     let stuck: HashSet<Who> = certain.iter().flat_map(Deadlock::stuck).collect();
@@ -154,24 +167,38 @@ impl Later {
     fn take(tasks: HashSet<u64>) -> Self {
         std::thread::sleep(SECOND_LOOK);
         let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
+        let roots = roots_beside(&locks, &joins);
         Later {
-            edges: edges(&locks, &joins, Moved::Taker).collect(),
+            edges: edges(&locks, &joins, &roots, Moved::Taker).collect(),
             polls: polls(tasks),
         }
     }
 
     /// Whether it has the same wait in the same poll.
     fn has(&self, edge: &Edge) -> bool {
-        let same_poll = edge.poll == 0 || self.polls.get(&edge.who) == Some(&edge.poll);
+        let same_poll = edge.blocks() || self.polls.get(&edge.who) == Some(&edge.poll);
         same_poll && self.edges.contains(edge)
     }
 }
 
 /// Whether there is a cycle if each waiter waits for nothing else. This is cheap, and mostly false.
 pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
-    let mut stuck = by_waiter(edges(locks, joins, Moved::Taker));
+    are_stuck(locks, joins, &roots_beside(locks, joins))
+}
+
+fn are_stuck(locks: &Locks, joins: &Joins, roots: &[Root]) -> bool {
+    let mut stuck = by_waiter(edges(locks, joins, roots, Moved::Taker));
+    retain_blocked(&mut stuck);
     retain_stuck(&mut stuck);
     !stuck.is_empty()
+}
+
+/// The roots, if anything waits for a lock or an end.
+fn roots_beside(locks: &Locks, joins: &Joins) -> Vec<Root> {
+    match locks.0.is_empty() && joins.0.is_empty() {
+        true => Vec::new(),
+        false => roots::take(),
+    }
 }
 
 /// Cycles of what waits for locks of each other, whatever else may let one of them go on: a time limit, another branch, or a
@@ -180,7 +207,7 @@ pub(crate) fn mutual(tasks: &Tasks, locks: &[Lock]) -> Vec<Vec<Who>> {
     let rows = tasks.rows.iter();
     let polls: HashMap<u64, u64> = rows.map(|row| (row.id, row.polls)).collect();
     let lasting = |edge: &Edge| {
-        edge.poll == 0
+        edge.blocks()
             || polls
                 .get(&edge.who)
                 .is_some_and(|polls| *polls == edge.poll)
@@ -212,11 +239,17 @@ impl Deadlock {
     }
 }
 
-fn edges(locks: &Locks, joins: &Joins, moved: Moved) -> impl Iterator<Item = Edge> {
+fn edges(locks: &Locks, joins: &Joins, roots: &[Root], moved: Moved) -> impl Iterator<Item = Edge> {
     let of_locks = edges_of_locks(&locks.0, moved);
     of_locks
         .chain(edges_of_queues(&locks.0))
         .chain(edges_of_joins(joins))
+        .chain(roots.iter().map(|root| Edge {
+            who: root.caller.pack(),
+            holder: root.id,
+            by: By::Root,
+            poll: 0,
+        }))
 }
 
 fn edges_of_locks(locks: &[Lock], moved: Moved) -> impl Iterator<Item = Edge> {
@@ -282,8 +315,24 @@ fn by_waiter(edges: impl Iterator<Item = Edge>) -> HashMap<u64, Vec<Edge>> {
     waiters
 }
 
-fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Deadlock> {
-    let mut stuck = by_waiter(edges(locks, joins, moved));
+/// What blocks its thread waits for nothing else, whatever its task has polled before.
+fn retain_blocked(stuck: &mut HashMap<u64, Vec<Edge>>) {
+    for edges in stuck.values_mut() {
+        if edges.iter().any(Edge::blocks) {
+            edges.retain(Edge::blocks);
+        }
+    }
+}
+
+fn cycles(
+    tasks: &Tasks,
+    locks: &Locks,
+    joins: &Joins,
+    roots: &[Root],
+    moved: Moved,
+) -> Vec<Deadlock> {
+    let mut stuck = by_waiter(edges(locks, joins, roots, moved));
+    retain_blocked(&mut stuck);
     let rows: HashMap<u64, &Row> = tasks
         .rows
         .iter()
@@ -299,8 +348,8 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Dead
     stuck.retain(|who, edges| {
         let row = rows.get(who);
         // A task does not wait for a future that it has not polled in its last poll.
-        edges.retain(|edge| edge.poll == 0 || row.is_some_and(|row| row.polls == edge.poll));
-        let blocked = edges.iter().any(|edge| edge.poll == 0);
+        edges.retain(|edge| edge.blocks() || row.is_some_and(|row| row.polls == edge.poll));
+        let blocked = edges.iter().any(Edge::blocks);
         blocked
             || row.is_some_and(|row| {
                 let key = &tasks.stack_keys[row.stack_key as usize];
@@ -325,11 +374,15 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins, moved: Moved) -> Vec<Dead
                 taken_at: lock.taken_at,
                 reads_itself: reads_itself(lock, waiter),
             },
-            (By::Handle, None) => Wanted::End { of_any: 1 },
+            (By::Handle | By::Root, None) => Wanted::End { of_any: 1 },
             (By::Set(_, members), None) => Wanted::End { of_any: members },
         };
         let meta = row.and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
-        let since_ns = lock.map(|(_, waiter)| waiter.since_ns);
+        let since_ns = match (edge.by, lock) {
+            // Not the begin of the caller's poll, which may be earlier.
+            (By::Root, _) => rows.get(&edge.holder).map(|root| root.since_ns),
+            (_, lock) => lock.map(|(_, waiter)| waiter.since_ns),
+        };
         Some(Member {
             who: Who::unpack(edge.who),
             type_name: meta.map(|meta| meta.type_name()),

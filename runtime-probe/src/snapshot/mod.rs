@@ -19,6 +19,7 @@
 //! * [`waits`]: sums of waits;
 //! * [`locks`]: locks with waiters;
 //! * [`joins`]: tasks that wait for the end of other tasks;
+//! * [`roots`]: roots of `block_on`, and what each blocks;
 //! * [`deadlocks`]: cycles of waits for locks and ends;
 //! * [`futurelocks`]: locks that belong to a future which is not polled;
 //! * [`stuck_locks`]: both deadlocks and futurelocks;
@@ -37,6 +38,7 @@ pub(crate) mod polls;
 pub(crate) mod pools;
 pub(crate) mod rates;
 pub(crate) mod remaining;
+pub(crate) mod roots;
 pub(crate) mod running;
 pub(crate) mod sites;
 pub(crate) mod standstill;
