@@ -407,6 +407,21 @@ fn a_thread_that_has_it_is_named() {
     drop(guard);
 }
 
+/// A thread forgets its guard and ends.
+#[test]
+fn a_thread_that_has_ended_is_said_to_have_ended() {
+    value!(Forsaken);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Forsaken::default()));
+    let takes = Arc::clone(&lock);
+    std::thread::spawn(move || std::mem::forget(takes.blocking_lock()))
+        .join()
+        .unwrap();
+    runtime.spawn(async move { drop(lock.lock().await) });
+    let line = line_of("::Forsaken>", ", taken by thread ");
+    assert!(line.contains(", which has ended"), "{line}");
+}
+
 #[test]
 fn readers_and_a_writer() {
     value!(Read);

@@ -8,6 +8,7 @@ use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits, Waiter};
 use crate::snapshot::tasks::{Row, State, Tasks};
 use crate::stack::wait_set::WaitSet;
 use crate::symbol::resolver::Resolver;
+use crate::sys::thread_status::ThreadStatus;
 use runtime_dump::naming::role::root_name;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
@@ -36,6 +37,8 @@ pub(super) struct HeldLocks {
     holds: HashMap<u64, Vec<usize>>,
     /// The listed tasks among holders and waiters. Other ones have ended.
     listed: HashSet<u64>,
+    /// The threads among the holders that have ended. They have forgotten their guards, or given them away.
+    ended: HashSet<u32>,
     /// The names of the holders, or else those of their futures.
     names: HashMap<u64, String>,
     /// By lock: the futurelocks.
@@ -69,6 +72,7 @@ impl HeldLocks {
                 }
             }
         }
+        held.ended = locks.0.iter().filter_map(ended_holder).collect();
         held.locks = locks;
         if !held.holds.is_empty() || !held.waits.is_empty() {
             let rows = tasks.rows.iter();
@@ -198,8 +202,12 @@ impl HeldLocks {
             let first = lock.waiters.first().map_or(0, |waiter| waiter.wanted);
             return Some(self.permits_of(permits, u64::from(first), task, thread));
         }
-        // A guard that a task has left behind is with another one.
-        let is_left = matches!(lock.holder, Who::Task(id) if !self.listed.contains(&id));
+        // A guard that a task or thread has left behind is with another one.
+        let is_left = match lock.holder {
+            Who::Task(id) => !self.listed.contains(&id),
+            Who::Thread(tid) => self.ended.contains(&tid),
+            Who::Unknown => false,
+        };
         let held = match lock.is_shared {
             true => "taken for reading",
             false if lock.what.is_once => "being made",
@@ -218,6 +226,9 @@ impl HeldLocks {
             }
             Who::Task(id) => {
                 format!("{held} by goroutine {id}{since}, which has ended or is not listed")
+            }
+            Who::Thread(tid) if self.ended.contains(&tid) => {
+                format!("{held} by thread {tid}{since}, which has ended")
             }
             Who::Thread(tid) => format!("{held} by {}{since}", thread(tid)),
             Who::Unknown if lock.what.has_readers => {
@@ -360,6 +371,14 @@ impl HeldLocks {
     pub(super) fn culprit(&self, lock: &Lock) -> Option<u64> {
         self.given.get(&lock.number).map(|given| given.task)
     }
+}
+
+/// The holder of a lock, if it is a thread that has ended.
+fn ended_holder(lock: &Lock) -> Option<u32> {
+    let Who::Thread(tid) = lock.holder else {
+        return None;
+    };
+    matches!(ThreadStatus::read(tid), Ok(None)).then_some(tid)
 }
 
 /// `"goroutine 431 (shop::audit_books)"`.
