@@ -345,6 +345,33 @@ impl Knock {
     }
 }
 
+/// Polls a future through a clone of the waker, which it drops.
+struct Through<F>(F);
+
+impl<F: Future + Unpin> Future for Through<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let waker = context.waker().clone();
+        Pin::new(&mut self.0).poll(&mut Context::from_waker(&waker))
+    }
+}
+
+// Fails if a clone that was dropped is taken for the wait of a hand-written future, and the timer that registered after it for
+// one that has fired.
+#[test]
+fn what_waits_through_a_clone_of_the_waker_is_shown() -> Outcome {
+    let runtime = runtime(1)?;
+    let timer = runtime.spawn(async { Through(Box::pin(long_sleep())).await });
+    let (sender, mut receiver) = mpsc::channel::<u8>(1);
+    let channel = runtime.spawn(async move { Through(Box::pin(receiver.recv())).await });
+    when(id(&timer), |block| waits(block) && block.says("Sleep as "))?;
+    let block = when(id(&channel), waits)?;
+    assert_eq!(block.reason(), "chan receive", "{block:?}");
+    drop(sender);
+    Ok(())
+}
+
 /// Fails with two generations: the waker of a leaf that was not polled once looks like one of the second poll after
 /// it.
 #[test]

@@ -120,9 +120,9 @@ fn kind(earlier: &[Step], later: &[Vec<Step>]) -> Option<BranchKind> {
     Some(kind)
 }
 
-/// Removes or marks registrations that may have no waker, when fewer wakers exist than leaves have registered. Two
-/// kinds are suspect: calls that register although they are ready, and calls whose waker a later call of the same type
-/// may have replaced.
+/// Removes or marks registrations that may have no waker, when fewer wakers exist than leaves have registered. Three
+/// kinds are suspect: calls that register although they are ready, calls whose waker a later call of the same type
+/// may have replaced, and functions that clone the waker for what they poll.
 fn doubt(leaves: &mut Vec<Registration>, wakers: usize) {
     let call = |leaf: &Registration| {
         let call = leaf.steps.iter().find(|step| step.call)?;
@@ -130,7 +130,9 @@ fn doubt(leaves: &mut Vec<Registration>, wakers: usize) {
     };
     let calls: Vec<_> = leaves.iter().map(call).collect();
     let suspect = |at: usize| {
-        let call = calls[at].as_deref()?;
+        let Some(call) = calls[at].as_deref() else {
+            return lends(at, leaves).then_some(Suspect::Lent);
+        };
         if role::registers_when_ready(call) {
             return Some(Suspect::Over);
         }
@@ -150,11 +152,11 @@ fn doubt(leaves: &mut Vec<Registration>, wakers: usize) {
             .count()
     };
     let missing = leaves.iter().filter(waits).count().saturating_sub(wakers);
-    let (over, replaced) = (count(Suspect::Over), count(Suspect::Replaced));
+    let kinds = [Suspect::Over, Suspect::Replaced, Suspect::Lent].map(count);
     if missing == 0 {
         return;
     }
-    let certain = missing == over + replaced && (over == 0 || replaced == 0);
+    let certain = kinds.contains(&missing) && missing == kinds.iter().sum::<usize>();
     let mut suspects = suspects.iter();
     let mut is_suspect = || suspects.next().is_some_and(Option::is_some);
     if certain {
@@ -170,6 +172,23 @@ fn doubt(leaves: &mut Vec<Registration>, wakers: usize) {
 enum Suspect {
     Over,
     Replaced,
+    /// A function of the program's own cloned the waker, and called a function that registered.
+    Lent,
+}
+
+/// Whether a hand-written leaf cloned the waker in the very function that another leaf registered below: perhaps for the
+/// context of that one only.
+fn lends(at: usize, leaves: &[Registration]) -> bool {
+    let steps = &leaves[at].steps;
+    let Some(shown) = steps.iter().position(|step| step.shown) else {
+        return false;
+    };
+    let own = steps.len() - 1 - shown;
+    let mut others = leaves.iter().enumerate().filter(|(other, _)| *other != at);
+    leaves[at].reason == Reason::Unknown
+        && others.any(|(_, other)| {
+            other.steps.len() > own && Parting::of(&other.steps, steps).function == own
+        })
 }
 
 /// Whether a leaf is the timer, or the cancellation token, of a wrapper around one future. That is so if a function
