@@ -162,23 +162,13 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
     /// Schedulers without a thread inside.
     fn seeds(&mut self, memory: &dyn Memory) -> Seeds {
         let data = self.data();
-        let constants: Vec<Range<u64>> = self
-            .mappings
-            .iter()
-            .filter(|mapping| self.is_constants(mapping))
-            .map(|mapping| mapping.start..mapping.end)
-            .collect();
+        let constants = searched(self.mappings.iter(), |mapping| self.is_constants(mapping));
         self.decoder.seeds(memory, self.bias, &constants, &data)
     }
 
-    /// The memory to search; empty if there is too much of it.
+    /// The memory to search for tasks.
     fn data(&self) -> Vec<Range<u64>> {
-        let all = self.mappings.iter().filter(|mapping| mapping.is_data);
-        let bytes: u64 = all.clone().map(|mapping| mapping.end - mapping.start).sum();
-        match bytes > MOST_SCANNED {
-            true => Vec::new(),
-            false => all.map(|mapping| mapping.start..mapping.end).collect(),
-        }
+        searched(self.mappings.iter(), |mapping| mapping.is_data)
     }
 
     /// Whether the mapping can contain vtables: it belongs to the program, and is no code.
@@ -237,5 +227,53 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             low: frame.low,
             high: frame.high,
         })
+    }
+}
+
+/// The wanted mappings; none if they are too large to search, as in a damaged core file.
+fn searched<'m>(
+    mappings: impl Iterator<Item = &'m Mapping>,
+    is_wanted: impl Fn(&Mapping) -> bool,
+) -> Vec<Range<u64>> {
+    let wanted = mappings.filter(|mapping| is_wanted(mapping));
+    let ranges: Vec<Range<u64>> = wanted.map(|mapping| mapping.start..mapping.end).collect();
+    let lengths = ranges
+        .iter()
+        .map(|range| range.end.saturating_sub(range.start));
+    match lengths.fold(0, u64::saturating_add) > MOST_SCANNED {
+        true => Vec::new(),
+        false => ranges,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(start: u64, end: u64, is_data: bool) -> Mapping {
+        Mapping {
+            start,
+            end,
+            offset: 0,
+            executable: false,
+            is_data,
+            path: String::new(),
+        }
+    }
+
+    #[test]
+    fn memory_that_is_too_large_is_not_searched() {
+        let small = [
+            mapping(0x1000, 0x3000, true),
+            mapping(0x3000, 0x4000, false),
+        ];
+        let is_data = |mapping: &Mapping| mapping.is_data;
+        assert_eq!(searched(small.iter(), is_data), vec![0x1000..0x3000]);
+        let others = searched(small.iter(), |mapping| !is_data(mapping));
+        assert_eq!(others, vec![0x3000..0x4000]);
+        // The sum of two damaged lengths does not fit into 64 bits.
+        let damaged = [(1, u64::MAX), (2, u64::MAX)].map(|(start, end)| mapping(start, end, false));
+        let ranges = searched(damaged.iter(), |mapping| !is_data(mapping));
+        assert_eq!(ranges, [] as [Range<u64>; 0]);
     }
 }
