@@ -308,7 +308,7 @@ fn lane(html: &mut Html, worker: &Lane, process: &Process) {
             LaneDoes::Outside => html
                 .tag("span")
                 .class("state idle")
-                .text("in no block_on of the probe's"),
+                .text("no thread drives it"),
             LaneDoes::Unknown => html.tag("span").class("state idle").text("polls nothing"),
         });
     html.tag("span").class("load").with(|html| {
