@@ -72,7 +72,7 @@ ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services o
 patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/cli/tests/patch.rs | services_patched
 faults-patched      | release | rust ci/patch_faults.sh | the programs with faults under the patch; first: examples/faults/tests/faults/main.rs | faults_patched
 instructions        | release | rust               | instruction counts of the hot paths; first: none | instructions
-aarch64             | release | rust ci/aarch64.sh | tests, and every leaf in optimized code, on an emulated aarch64 machine; first: none | aarch64
+aarch64             | release | rust ci/aarch64.sh | tests, and every leaf in optimized code, of tokio and of services, on an emulated aarch64 machine; first: none | aarch64
 TABLE
 }
 

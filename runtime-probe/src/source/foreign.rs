@@ -163,7 +163,10 @@ pub(super) fn before_poll_and(task: &TaskMeta<'_>, hook: impl FnOnce()) {
             }
         }
     }
-    before_poll(task);
+    if !SEEN.load(Ordering::Relaxed) {
+        return hook();
+    }
+    stamp(task);
     let no_poll = NoPoll(number(task.id()));
     hook();
     std::mem::forget(no_poll);

@@ -205,7 +205,7 @@ impl Waiters {
     fn released_contended(&self) {
         if self.passing == Passing::ToOne && !self.counts.load(Ordering::Relaxed) {
             // The next holder has waited, and sets it again. If there is none, there are no waiters. A thread that blocks itself may
-            // have set both flags since the load above, and be overtaken before it is in tokio's queue: docs/limits.md.
+            // have set `contended` and `counts` since the load above, and be overtaken before it is in tokio's queue: docs/limits.md.
             self.contended.store(false, Ordering::Relaxed);
             if let Some(entry) = self.known() {
                 // Not the begin of the poll: a lock that has been free for long is the sign of a futurelock.
