@@ -48,7 +48,7 @@ pub enum Look {
     /// Every task is read as in a decoding, so that a caching memory has the bytes. Only addresses and ids of the tasks
     /// are kept.
     All,
-    /// Like `All` for tasks that no earlier look `All` has met. Of the others only the task's own memory is read.
+    /// Like `All` for tasks that the last look `All` has not met. Of the others only the task's own memory is read.
     New,
     /// Every task is decoded.
     Decode,
@@ -118,7 +118,7 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) schedulers_behind_arcs: Option<Rc<[(u64, Die)]>>,
     /// The layouts and types of tasks, by vtable, for this dump.
     pub(crate) vtables: NumberMap<u64, Option<(Rc<Layout>, Poll)>>,
-    /// Ids of the tasks that a look `All` has met, by address.
+    /// Ids of the tasks that the last look `All` has met, by address.
     pub(crate) met: NumberMap<u64, u64>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) frame_numbers: HashMap<Frame, u32>,
@@ -159,7 +159,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         }
     }
 
-    /// The number of tasks that looks `All` have met.
+    /// The number of tasks that the last look `All` has met.
     pub fn met(&self) -> usize {
         self.met.len()
     }
@@ -169,6 +169,9 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         self.vtables.clear();
         self.routes = Routes::default();
         self.beside = Beside::default();
+        if look == Look::All {
+            self.met.clear();
+        }
         let reader = Reader::new(process.memory, budget.bytes);
         let mut dump = Dump::default();
         self.find_tasks(process, &reader, budget, look, &mut dump);

@@ -16,14 +16,17 @@ use runtime_dump_decode::{
     Budget, Decoder, Look, Memory, Process as Decoded, RootFrame, ThreadView,
 };
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most bytes that are searched for schedulers without a thread inside; 0.8 s of CPU time.
 const MOST_SCANNED: u64 = 1 << 30;
 
 /// The number of tasks above which a full look is too slow for a stop: it takes some 100 ms. Then only new tasks are followed during
-/// the stop. No measured time decides, because the first look also finds the types, and other load makes it longer.
+/// the stop. The time of the first look says little, because it also finds the types, and other load makes it longer.
 const MANY: usize = 20_000;
+
+/// The time of the first look above which the tasks are many, whatever their number: each has thousands of futures.
+const LONG: Duration = Duration::from_secs(1);
 
 /// The treatment of unknown code addresses. The search for their functions takes milliseconds, too long for a stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,9 +90,10 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         };
         let seeds = self.seeds(&process);
         let views = self.threads(&stacks, Unknown::Search);
+        let begin = Instant::now();
         snapshot.fetch(&seeds.tasks);
         self.look(&snapshot, &views, &seeds.schedulers, Look::All);
-        let look = match self.decoder.met() > MANY {
+        let look = match self.decoder.met() > MANY || begin.elapsed() > LONG {
             true => Look::New,
             false => Look::All,
         };
