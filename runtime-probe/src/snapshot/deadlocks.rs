@@ -359,8 +359,14 @@ fn cycles(
     retain_stuck(&mut stuck);
     let rings = rings(&stuck);
     let inside: HashSet<u64> = rings.iter().flatten().map(|edge| edge.who).collect();
+    // A thread in a `block_on` is the one that polls its root. Only the root is a waiter.
+    let polls_a_root = |who: Who| match who {
+        Who::Thread(_) => stuck[&who.pack()].iter().all(|edge| edge.by == By::Root),
+        Who::Task(_) | Who::Unknown => false,
+    };
     let behind = stuck.keys().filter(|who| !inside.contains(who));
-    let behind: Arc<[Who]> = behind.map(|who| Who::unpack(*who)).collect();
+    let behind = behind.map(|who| Who::unpack(*who));
+    let behind: Arc<[Who]> = behind.filter(|who| !polls_a_root(*who)).collect();
     let member = |edge: &Edge| {
         let row = rows.get(&edge.who);
         let lock = waits.get(&edge.by);
