@@ -13,7 +13,7 @@
 #     page-faults         8904
 #
 # By `perf stat PROGRAM` as a user it says `0  context-switches:u  #  0.000 /sec`, if `kernel.perf_event_paranoid` is 2, which is the kernel's
-# default.
+# default. With 3, which is Debian's own default, a user may open no event at all, and perf says so.
 #
 # Why it matters: context switches tell a service that waits for locks or for I/O from one that computes, and migrations tell of a scheduler that
 # moves workers. "0.000 /sec" looks like the best result there is, and numbers from a laptop, taken as root, look a thousand times worse than
@@ -38,11 +38,17 @@ perf stat -x , -o report -e context-switches:u,cpu-migrations:u,page-faults:u,co
     { cat error >&2; echo "perf_switches_of_user.sh: perf may not count here" >&2; exit 2; }
 awk -F , '$3 != "" { print $3, $1 }' report | tee seen
 echo "status $(cat status)" | tee -a seen
-# As a user without rights: the events' names are then those with `:u`. Where the user may measure the kernel, or root cannot change the user, there is nothing to see.
-if [ "$(id -u)" = 0 ] && [ "$(cat /proc/sys/kernel/perf_event_paranoid)" -ge 2 ] && command -v setpriv > /dev/null; then
+# As a user without rights: the events' names are then those with `:u`. With less than 2 the user may measure the kernel, with more a user may open
+# no event; in both cases there is nothing to see.
+paranoid=$(cat /proc/sys/kernel/perf_event_paranoid)
+if [ "$(id -u)" = 0 ] && [ "$paranoid" = 2 ] && command -v setpriv > /dev/null; then
     chmod 755 . && chmod 644 sleeps.py
-    setpriv --reuid 65534 --regid 65534 --clear-groups perf stat -x , -e context-switches python3 sleeps.py 2>&1 > /dev/null |
-        awk -F , '$3 != "" { print "as_user", $3, $1 }' | tee -a seen
+    setpriv --reuid 65534 --regid 65534 --clear-groups perf stat -x , -e context-switches python3 sleeps.py > /dev/null 2> user ||
+        { cat user >&2; echo "perf_switches_of_user.sh: perf may not count here for a user without rights" >&2; exit 2; }
+    awk -F , '$3 != "" { print "as_user", $3, $1 }' user | tee -a seen
+    grep -q '^as_user ' seen || { cat user >&2; echo "changed: perf stat shows a user no event" >&2; exit 1; }
+else
+    echo "not run as another user: needs root, setpriv and kernel.perf_event_paranoid = 2 (it is $paranoid)"
 fi
 awk '
     $1 == "context-switches:u" || $1 == "cpu-migrations:u" { good += $2 == 0 }
