@@ -30,6 +30,8 @@ version = "0.0.0"
 edition = "2024"
 [dependencies]
 futures = "=0.3.34"
+# Has `Shared`; `futures` names it again.
+futures-util = { version = "=0.3.34", default-features = false }
 tokio = { version = "=1.54.1", features = ["rt", "time"] }
 [workspace]
 TOML

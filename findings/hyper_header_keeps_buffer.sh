@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# axum 0.8.9 with hyper 1.12.0, HTTP/1: the memory that one stored header, address or small body of a request keeps.
+# axum 0.8.9 with hyper 1.12.0, hyper-util 0.1.21 and http 1.5.0, HTTP/1: the memory that one stored header, address or small body of a request keeps.
 #
 # Guess: as much as it has bytes, and some words: a `HeaderValue` of 32 bytes is like a `String` of 32 bytes. `clone()` copies it.
 # Reality: it is a part of the buffer that the connection read the request into, and keeps all of that buffer. A request is copied nowhere: header
@@ -30,7 +30,11 @@ edition = "2024"
 [dependencies]
 axum = { version = "=0.8.9", default-features = false, features = ["http1", "tokio"] }
 bytes = "=1.12.2"
+# Has `HeaderValue` and `Uri`.
+http = "=1.5.0"
 hyper = "=1.12.0"
+# Serves axum's connections.
+hyper-util = { version = "=0.1.21", default-features = false }
 tokio = { version = "=1.54.1", features = ["macros", "net", "rt", "time"] }
 [workspace]
 TOML

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pprof 0.15.0 (the crate, feature `flamegraph`): a method of an array type in the flame graph.
+# pprof 0.15.0 (the crate, feature `flamegraph`) with inferno 0.11.21: a method of an array type in the flame graph.
 #
 # Guess: a frame is a frame, whatever characters its name has; the crate knows the frames, it does not parse a text.
 # Reality: between the samples and the picture there is a text in which `;` stands between frames, and Rust's array types have one. The name is
@@ -25,6 +25,8 @@ name = "pages"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
+# Writes the picture.
+inferno = { version = "=0.11.21", default-features = false }
 pprof = { version = "=0.15.0", features = ["flamegraph"] }
 [workspace]
 TOML
