@@ -4,7 +4,7 @@
 # Guess: a connection that cannot be accepted for want of a file is accepted as soon as a file is closed, or its client gets an error.
 # Reality: after such an error the accept loop sleeps for a second, whatever happens meanwhile; then it tries again. No documentation of `serve`
 # says so. The client is connected, as the kernel does that, and waits. Two connections when the limit (RLIMIT_NOFILE) is reached, files that are
-# closed after 50 ms and after 500 ms:
+# closed 50 ms and 500 ms after the error:
 #
 #     files are free after    the connections are answered after
 #     50 ms                   1.0 s
@@ -27,31 +27,52 @@ name = "pause"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-axum = { version = "=0.8.9", default-features = false, features = ["http1", "tokio"] }
+axum = { version = "=0.8.9", default-features = false, features = ["http1", "tokio", "tracing"] }
 libc = "=0.2.191"
 tokio = { version = "=1.54.1", features = ["macros", "net", "rt-multi-thread", "time"] }
+tracing = "=0.1.44"
 [workspace]
 TOML
 cat > pause/src/main.rs <<'RS'
 use axum::{Router, routing::get};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+static ACCEPT_ERRORS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the log lines "accept error".
+struct Errors;
+impl Subscriber for Errors {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool { *metadata.level() == Level::ERROR && metadata.target().starts_with("axum::serve") }
+    fn event(&self, _: &Event<'_>) { ACCEPT_ERRORS.fetch_add(1, Ordering::Relaxed); }
+    fn new_span(&self, _: &Attributes<'_>) -> Id { Id::from_u64(1) }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    tracing::subscriber::set_global_default(Errors).unwrap();
     let limit = libc::rlimit { rlim_cur: 100, rlim_max: 100 };
     // SAFETY: the call reads `limit`.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, Router::new().route("/", get(async || "hello"))).await.unwrap() });
-    for busy in [0, 50, 500] {
+    // Three rounds each: the fastest one is looked at, so that a busy machine is no other behaviour.
+    for busy in [0, 0, 0, 50, 50, 50, 500, 500, 500] {
         // The clients' sockets are there before the files are; their connections come after them.
         let sockets = [TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap()];
         let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(if busy == 0 { 0 } else { 1000 }).collect();
+        let errors = ACCEPT_ERRORS.load(Ordering::Relaxed);
         let begin = Instant::now();
         let mut clients = Vec::new();
         for socket in sockets {
@@ -65,6 +86,10 @@ async fn main() {
                 begin.elapsed().as_millis()
             }));
         }
+        while busy > 0 && ACCEPT_ERRORS.load(Ordering::Relaxed) == errors {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no accept has failed");
+            sleep(Duration::from_millis(1)).await;
+        }
         sleep(Duration::from_millis(busy)).await;
         drop(files);
         let times = clients.into_iter().map(|client| client.join().unwrap());
@@ -72,10 +97,10 @@ async fn main() {
     }
 }
 RS
-cargo run --quiet --manifest-path pause/Cargo.toml --target-dir target > seen
+cargo run --quiet --manifest-path pause/Cargo.toml --target-dir target > seen ||
+    { echo "changed: what happens at the limit of files" >&2; exit 1; }
 cat seen
 awk '
-    $2 == 0 { good += $4 < 500 }
-    $2 > 0 { good += $4 >= 950 && $4 < 1900 }
-    END { exit good != 3 }
+    !($2 in least) || $4 < least[$2] { least[$2] = $4 }
+    END { exit !(least[0] < 500 && least[50] >= 950 && least[50] < 1900 && least[500] >= 950 && least[500] < 1900) }
 ' seen || { echo "changed: when a connection is accepted after the limit of files was reached" >&2; exit 1; }
