@@ -4,9 +4,9 @@
 # Guess: an idle connection is closed after `pool_idle_timeout`, 90 s by default; the client is given tokio's executor, so it can spawn and sleep.
 # Reality: it cannot sleep. Without `pool_timer(TokioTimer::new())` no task looks at idle connections. They are closed when a later request looks
 # for one of its host, all at once, or when the client is dropped. There is no error and no warning, whatever the time-out. Ten requests at once,
-# a time-out of 0.5 s; open connections, counted by the server:
+# a time-out of 2 s; open connections, counted by the server:
 #
-#                           after the requests    3 s later    after one more request    client dropped
+#                           after the requests    6 s later    after one more request    client dropped
 #     without a timer       10                    10           1                         0
 #     with pool_timer       10                    0            1                         0
 #
@@ -32,34 +32,42 @@ futures = "=0.3.34"
 http-body-util = "=0.1.5"
 hyper = { version = "=1.12.0", features = ["http1", "server"] }
 hyper-util = { version = "=0.1.21", features = ["client-legacy", "http1", "tokio"] }
-tokio = { version = "=1.54.1", features = ["macros", "net", "rt", "time"] }
+tokio = { version = "=1.54.1", features = ["macros", "net", "rt", "sync", "time"] }
 [workspace]
 TOML
 cat > pool/src/main.rs <<'RS'
 use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::sync::Barrier;
+use tokio::time::{sleep, timeout};
 
 static OPEN: AtomicI32 = AtomicI32::new(0);
+/// The requests of a burst are answered when all of them are there.
+static BURST: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(10));
 
 async fn serve(listener: TcpListener) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         OPEN.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async {
-            let handler = service_fn(async |_| {
-                sleep(Duration::from_millis(100)).await;
-                Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::from_static(b"hello"))))
+            let handler = service_fn(async |request: Request<Incoming>| {
+                if request.uri().path() == "/burst" {
+                    BURST.wait().await;
+                }
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"hello"))))
             });
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await;
             OPEN.fetch_sub(1, Ordering::Relaxed);
@@ -67,13 +75,17 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-async fn request(client: &Client<HttpConnector, Empty<Bytes>>, address: SocketAddr) {
-    let response = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap();
+async fn request(client: &Client<HttpConnector, Empty<Bytes>>, address: SocketAddr, path: &str) {
+    let response = client.get(format!("http://{address}/{path}").parse().unwrap()).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
 }
 
-async fn open_after(pause: Duration) -> i32 {
-    sleep(pause).await;
+/// The number of open connections, once it is `expected` or the time is over.
+async fn open(expected: i32, seconds: u64) -> i32 {
+    let begin = Instant::now();
+    while OPEN.load(Ordering::Relaxed) != expected && begin.elapsed() < Duration::from_secs(seconds) {
+        sleep(Duration::from_millis(10)).await;
+    }
     OPEN.load(Ordering::Relaxed)
 }
 
@@ -84,18 +96,19 @@ async fn main() {
     tokio::spawn(serve(listener));
     for timer in [false, true] {
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(Duration::from_millis(500));
+        builder.pool_idle_timeout(Duration::from_secs(2));
         if timer {
             builder.pool_timer(TokioTimer::new());
         }
         let client = builder.build_http();
-        join_all((0..10).map(|_| request(&client, address))).await;
-        let after_burst = open_after(Duration::from_millis(10)).await;
-        let later = open_after(Duration::from_secs(3)).await;
-        request(&client, address).await;
-        let after_one_more = open_after(Duration::from_millis(100)).await;
+        timeout(Duration::from_secs(60), join_all((0..10).map(|_| request(&client, address, "burst")))).await.expect("ten requests at once");
+        let after_burst = OPEN.load(Ordering::Relaxed);
+        // Three times the time-out without a timer; with it, as long as it takes.
+        let later = open(0, if timer { 60 } else { 6 }).await;
+        request(&client, address, "one").await;
+        let after_one_more = open(1, 60).await;
         drop(client);
-        println!("timer {timer} burst {after_burst} later {later} one_more {after_one_more} dropped {}", open_after(Duration::from_millis(300)).await);
+        println!("timer {timer} burst {after_burst} later {later} one_more {after_one_more} dropped {}", open(0, 60).await);
     }
 }
 RS
