@@ -49,7 +49,9 @@ cp shop stock together
 (cd together && dwz -m common.debug shop stock)
 [ -s together/common.debug ] || { echo "std_backtrace_dwz.sh: dwz has found nothing in common" >&2; exit 2; }
 # The code is the same in all three.
-calls=$(gdb -batch -nx -ex 'disassemble shop::serve' shop 2> /dev/null | awk '/call.*charge/ { found = 1; next } found { print $1; exit }')
+calls=$(gdb -batch -nx -ex 'disassemble shop::serve' shop 2> /dev/null |
+    awk '/call.*charge/ && !found { found = 1; next } found == 1 { print $1; found = 2 }') || true
+[ -n "$calls" ] || { echo "std_backtrace_dwz.sh: gdb finds no call of charge in serve" >&2; exit 2; }
 for program in ./shop alone/shop together/shop; do
     "$program" | awk -v program=$program '
         /^ *[0-9]+: (shop|orders)::/ { name = $2; sub(/^.*::/, "", name) }
