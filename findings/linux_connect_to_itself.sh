@@ -64,13 +64,13 @@ RS
 rustc --version
 rustc --edition 2024 -O retry.rs
 alone=()
-for namespace in "unshare --net" "unshare --map-root-user --net"; do
-    if $namespace sh -c 'ip link set lo up' 2> /dev/null; then
-        alone=($namespace sh -c 'ip link set lo up && exec "$@"' sh)
+for user in "" --map-root-user; do
+    if unshare --net ${user:+"$user"} sh -c 'ip link set lo up' 2> /dev/null; then
+        alone=(unshare --net ${user:+"$user"} sh -c 'ip link set lo up && exec "$@"' sh)
         break
     fi
 done
-[ ${#alone[@]} -gt 0 ] || echo "no network namespace (needs unshare, ip and the right to make one): up to 200,000 connects to a free port of 127.0.0.1"
+[ ${#alone[@]} -gt 0 ] || echo "no network namespace (needs unshare, ip and the right to make one): up to 200,000 connects on 127.0.0.1"
 code=0
 "${alone[@]}" ./retry > seen || code=$?
 [ $code != 2 ] || { echo "linux_connect_to_itself.sh: another program got the port meanwhile; try again" >&2; exit 2; }
