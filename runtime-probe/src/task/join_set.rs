@@ -8,8 +8,9 @@ use crate::source::foreign::number;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use tokio::task::{AbortHandle, Id, JoinError};
+use tokio::task::{AbortHandle, Id, JoinError, coop};
 
 mod builder;
 
@@ -119,7 +120,7 @@ impl<T: 'static> JoinSet<T> {
                 return next_with_id(set, members).await.map(without_id);
             }
             // No result is kept while the future waits. Otherwise it would be `Sync` only if results are.
-            if let Poll::Ready(joined) = at_once(|context| set.poll_join_next(context)) {
+            if let joined @ Some(_) = at_once(|| set.try_join_next()) {
                 note_taken(members, &joined);
                 return joined;
             }
@@ -145,10 +146,9 @@ impl<T: 'static> JoinSet<T> {
             let joined = self.poll_join_next_with_id(context);
             return joined.map(|joined| joined.map(without_id));
         }
-        let joined = at_once(|context| self.0.poll_join_next(context));
-        let joined = match joined {
-            Poll::Ready(_) => joined,
-            Poll::Pending => self.0.poll_join_next(context).map(taken),
+        let joined = match at_once(|| self.0.try_join_next()) {
+            None => self.0.poll_join_next(context).map(taken),
+            joined => Poll::Ready(joined),
         };
         if let Poll::Ready(joined) = &joined {
             note_taken(&mut self.1, joined);
@@ -161,10 +161,9 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
-        let joined = at_once(|context| self.0.poll_join_next_with_id(context));
-        let joined = match joined {
-            Poll::Ready(_) => joined,
-            Poll::Pending => self.0.poll_join_next_with_id(context).map(taken),
+        let joined = match at_once(|| self.0.try_join_next_with_id()) {
+            None => self.0.poll_join_next_with_id(context).map(taken),
+            joined => Poll::Ready(joined),
         };
         if let Poll::Ready(joined) = &joined {
             note_joined(&mut self.1, joined);
@@ -244,7 +243,7 @@ async fn next_with_id<T: 'static>(
     members: &mut Members,
 ) -> Option<Result<(Id, T), JoinError>> {
     // As in `join_next`.
-    if let Poll::Ready(joined) = at_once(|context| set.poll_join_next_with_id(context)) {
+    if let joined @ Some(_) = at_once(|| set.try_join_next_with_id()) {
         note_joined(members, &joined);
         return joined;
     }
@@ -345,10 +344,18 @@ where
     }
 }
 
-/// Asks a set without the task's waker. tokio's set registers a waker before it looks for a result, and keeps it if
+/// Takes a result that is there, without a waker. tokio's set registers a waker before it looks for a result, and keeps it if
 /// there is one. With the task's waker, the next question of the same poll would then be no registration.
-fn at_once<R>(poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
-    poll(&mut Context::from_waker(Waker::noop()))
+///
+/// A result takes one of the coop budget, as tokio's poll does. Without budget nothing is taken, and tokio's poll gives way.
+fn at_once<R>(take: impl FnOnce() -> Option<R>) -> Option<R> {
+    if !coop::has_budget_remaining() {
+        return None;
+    }
+    let joined = take()?;
+    let consumed = pin!(coop::consume_budget()).poll(&mut Context::from_waker(Waker::noop()));
+    debug_assert!(consumed.is_ready(), "there was budget");
+    Some(joined)
 }
 
 /// Withdraws the registration of a poll that found a result.
@@ -357,4 +364,75 @@ fn taken<R>(joined: Option<R>) -> Option<R> {
         crate::source::waker::withdraw();
     }
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    /// Lets the runtime run a task when it is dropped.
+    struct RunsOnDrop(tokio::runtime::Runtime);
+
+    impl Wake for RunsOnDrop {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for RunsOnDrop {
+        fn drop(&mut self) {
+            self.0.block_on(tokio::task::yield_now());
+        }
+    }
+
+    fn current_thread() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn a_poll_registers_once_as_tokios_does() {
+        let runtime = current_thread();
+        let mut set = JoinSet::new();
+        set.0.spawn_on(async { 42 }, runtime.handle());
+        let waker = Waker::from(Arc::new(RunsOnDrop(runtime)));
+        let first = set.poll_join_next(&mut Context::from_waker(&waker));
+        assert!(first.is_pending());
+        drop(waker);
+        // The set keeps the last waker. This poll replaces it, so the task ends during the poll, which has looked before.
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(set.poll_join_next(&mut context).is_pending());
+        assert_eq!(set.try_join_next().unwrap().unwrap(), 42);
+    }
+
+    #[test]
+    fn a_result_takes_coop_budget_as_tokios_does() {
+        let runtime = current_thread();
+        let (theirs, ours) = runtime.block_on(async {
+            let (mut theirs, mut ours) = (tokio::task::JoinSet::new(), JoinSet::new());
+            for _ in 0..500 {
+                theirs.spawn(async {});
+                ours.0.spawn(async {});
+            }
+            // The scheduler runs some dozens of tasks between two polls of this one.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            (
+                pends(|context| theirs.poll_join_next(context).is_pending()).await,
+                pends(|context| ours.poll_join_next(context).is_pending()).await,
+            )
+        });
+        assert!(theirs < 500, "{theirs}");
+        assert_eq!(theirs, ours);
+    }
+
+    /// The number of polls that have results until one has none, in a new poll of this task.
+    async fn pends(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> usize {
+        tokio::task::yield_now().await;
+        std::future::poll_fn(|context| {
+            Poll::Ready((0..1000).take_while(|_| !poll(context)).count())
+        })
+        .await
+    }
 }
