@@ -5,12 +5,17 @@
 
 use super::unusable::Unusable;
 use crate::numbers::NumberMap;
-use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Reader, Section, SectionId, Unit};
+use gimli::{
+    Abbreviations, AttributeValue, Dwarf, EndianSlice, LittleEndian, Reader, Section, SectionId,
+    Unit, UnitHeader,
+};
 use object::{Object, ObjectSection};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A part of a section.
 pub type Slice<'d> = EndianSlice<'d, LittleEndian>;
@@ -67,12 +72,18 @@ impl<'d> Sections<'d> {
     /// The memory of the unpacked sections. The other sections stay in the mapped file.
     pub fn bytes(&self) -> usize {
         let mut bytes = 0;
-        self.own.borrow(|section| {
+        let empty = EndianSlice::new(&[], LittleEndian);
+        let mut add = |section: &Cow<'d, [u8]>| {
             if let Cow::Owned(owned) = section {
                 bytes += owned.len();
             }
-            EndianSlice::new(section, LittleEndian)
-        });
+            empty
+        };
+        self.own.borrow(&mut add);
+        if let Some(package) = &self.package {
+            // All sections are visited before they are parsed, so an error does not matter.
+            let _ = package.borrow(&mut add, empty);
+        }
         bytes
     }
 }
@@ -107,6 +118,8 @@ pub struct Index<'d> {
     packaged: Vec<Dwarf<Slice<'d>>>,
     /// The units, in the order of their offsets.
     units: Vec<IndexedUnit<'d>>,
+    /// The memory of the units with their tables.
+    unit_bytes: usize,
     /// Namespaces and types, in the order of their offsets.
     scopes: Vec<Scope<'d>>,
     /// Functions `tokio::runtime::task::raw::poll<T, S>` by address. Equal functions of several types may have been
@@ -120,6 +133,8 @@ pub struct Index<'d> {
     pub contexts: Vec<ThreadLocal>,
     /// Bodies of async functions and closures by their own name, without namespaces.
     functions: HashMap<&'d [u8], Vec<Function<'d>>>,
+    /// The capacity of all lists in `functions`.
+    function_capacity: usize,
 }
 
 /// A compilation unit.
@@ -263,7 +278,11 @@ impl<'d> Index<'d> {
             vtables: NumberMap::default(),
             contexts: Vec::new(),
             functions: HashMap::new(),
+            unit_bytes: 0,
+            function_capacity: 0,
         };
+        let section_bytes = sections.bytes();
+        let mut tables = Tables::default();
         let too_large = || {
             let why = "its debug information is larger than 4 GiB".to_owned();
             Unusable::Unreadable(path.into(), why)
@@ -272,7 +291,11 @@ impl<'d> Index<'d> {
         let mut end = index.dwarf.debug_info.reader().len();
         let mut headers = index.dwarf.units();
         while let Some(header) = headers.next().map_err(unreadable)? {
+            tables
+                .share(&mut index.dwarf, &header)
+                .map_err(unreadable)?;
             let mut unit = index.dwarf.unit(header).map_err(unreadable)?;
+            index.unit_bytes += size_of::<IndexedUnit<'_>>() + lines_bytes(&unit);
             let mut start = unit.header.debug_info_offset().map(|offset| offset.0);
             let mut packaged = None;
             let of = match (&package, unit.dwo_id) {
@@ -281,11 +304,13 @@ impl<'d> Index<'d> {
                 }
                 _ => None,
             };
-            if let Some(dwarf) = of {
+            if let Some(mut dwarf) = of {
                 let Some(header) = dwarf.units().next().map_err(unreadable)? else {
                     continue;
                 };
+                tables.share(&mut dwarf, &header).map_err(unreadable)?;
                 let mut whole = dwarf.unit(header).map_err(unreadable)?;
+                index.unit_bytes += size_of::<Dwarf<Slice<'_>>>() + lines_bytes(&whole);
                 whole.copy_relocated_attributes(&unit);
                 start = Some(end);
                 end += dwarf.debug_info.reader().len();
@@ -304,7 +329,11 @@ impl<'d> Index<'d> {
                 unit,
                 packaged,
             });
+            if section_bytes + tables.bytes + index.bytes() > most_bytes {
+                return Err(Unusable::TooLarge(path.into()));
+            }
         }
+        index.unit_bytes += tables.bytes;
         index.units.sort_by_key(|unit| unit.start);
         for number in 0..index.units.len() {
             let unit = &index.units[number].unit;
@@ -315,7 +344,7 @@ impl<'d> Index<'d> {
             // `dwz` moves types that several units have to units without a language.
             if of_rust || root.tag() == gimli::DW_TAG_partial_unit {
                 index.read_unit(number).map_err(unreadable)?;
-                if sections.bytes() + index.bytes() > most_bytes {
+                if section_bytes + index.bytes() > most_bytes {
                     return Err(Unusable::TooLarge(path.into()));
                 }
             }
@@ -336,16 +365,13 @@ impl<'d> Index<'d> {
         fn map<K, V>(entries: usize) -> usize {
             entries * (size_of::<(K, V)>() + 1)
         }
-        // The memory of a unit's abbreviations and of the header of its line table.
-        const UNIT: usize = 16 << 10;
-        let functions = self.functions.values().map(Vec::capacity).sum::<usize>();
-        self.units.len() * (size_of::<IndexedUnit<'_>>() + UNIT)
+        self.unit_bytes
             + self.scopes.capacity() * size_of::<Scope<'_>>()
             + map::<u64, Poll>(2 * self.polls.capacity())
             + map::<(Die, Die), Die>(self.cells.capacity())
             + map::<u64, Die>(self.vtables.capacity())
             + map::<&[u8], Vec<Function<'_>>>(self.functions.capacity())
-            + functions * size_of::<Function<'_>>()
+            + self.function_capacity * size_of::<Function<'_>>()
     }
 
     fn read_unit(&mut self, number: usize) -> gimli::Result<()> {
@@ -511,7 +537,10 @@ impl<'d> Index<'d> {
         self.vtables.extend(found.vtables);
         self.contexts.extend(found.contexts);
         for (name, function) in found.functions {
-            self.functions.entry(name).or_default().push(function);
+            let same = self.functions.entry(name).or_default();
+            self.function_capacity -= same.capacity();
+            same.push(function);
+            self.function_capacity += same.capacity();
         }
     }
 
@@ -685,6 +714,67 @@ impl<'d> Index<'d> {
         }
         name
     }
+}
+
+/// The tables of abbreviations. Each is parsed once: after `dwz`, a thousand units have one table.
+#[derive(Default)]
+struct Tables {
+    /// By the part of the file that begins with the table.
+    parsed: HashMap<Range<*const u8>, Arc<Abbreviations>>,
+    /// The approximate memory.
+    bytes: usize,
+}
+
+impl Tables {
+    /// Lets `dwarf` use the parsed table of a unit.
+    fn share<'d>(
+        &mut self,
+        dwarf: &mut Dwarf<Slice<'d>>,
+        header: &UnitHeader<Slice<'d>>,
+    ) -> gimli::Result<()> {
+        let offset = header.debug_abbrev_offset();
+        let mut rest = *dwarf.debug_abbrev.reader();
+        rest.skip(offset.0)?;
+        let table = match self.parsed.entry(rest.slice().as_ptr_range()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let table = dwarf.abbreviations(header)?;
+                self.bytes += table_bytes(rest)?;
+                new.insert(table).clone()
+            }
+        };
+        let cache = &mut dwarf.abbreviations_cache;
+        cache.set::<Slice<'_>>(offset, table);
+        Ok(())
+    }
+}
+
+/// The approximate memory of the table of abbreviations at the begin of `rest`.
+fn table_bytes(mut rest: Slice<'_>) -> gimli::Result<usize> {
+    let mut bytes = size_of::<Abbreviations>();
+    while rest.read_uleb128()? != 0 {
+        bytes += size_of::<gimli::Abbreviation>();
+        let (_tag, _has_children) = (rest.read_uleb128()?, rest.read_u8()?);
+        loop {
+            let (name, form) = (rest.read_uleb128()?, rest.read_uleb128()?);
+            if (name, form) == (0, 0) {
+                break;
+            }
+            if form == u64::from(gimli::DW_FORM_implicit_const.0) {
+                rest.read_sleb128()?;
+            }
+            bytes += size_of::<gimli::AttributeSpecification>();
+        }
+    }
+    Ok(bytes)
+}
+
+/// The approximate memory of the header of a unit's line table.
+fn lines_bytes(unit: &Unit<Slice<'_>>) -> usize {
+    let header = unit.line_program.as_ref().map(|lines| lines.header());
+    header.map_or(0, |header| {
+        size_of_val(header.file_names()) + size_of_val(header.include_directories())
+    })
 }
 
 /// The names and types of generic parameters.
