@@ -207,13 +207,14 @@ fn lines_need_the_common_file_that_a_binary_names() {
     let folder = std::env::temp_dir().join(format!("probe-common-file-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let [binary, link, note] = ["app", "link", "note"].map(|name| folder.join(name));
-    let dump_with_link_to = |name: &str, id: &[u8]| {
-        let section = [name.as_bytes(), b"\0", id].concat();
+    let dump_with_link = |section: &[u8]| {
         std::fs::write(&link, section).unwrap();
         let section = format!("--add-section=.gnu_debugaltlink={}", link.display());
         run("objcopy", &[section.as_ref(), &own, &binary]);
         dump_of(&binary, None)
     };
+    let dump_with_link_to =
+        |name: &str, id: &[u8]| dump_with_link(&[name.as_bytes(), b"\0", id].concat());
     let note_only = "--only-section=.note.gnu.build-id".as_ref();
     run("objcopy", &["-Obinary".as_ref(), note_only, &own, &note]);
     // Sizes and kind, "GNU" and a zero, and the id.
@@ -222,6 +223,13 @@ fn lines_need_the_common_file_that_a_binary_names() {
     let there = dump_with_link_to(own.to_str().unwrap(), &id);
     let other_build = dump_with_link_to(own.to_str().unwrap(), b"the id of another build");
     let missing = dump_with_link_to("common.debug", &id);
+    let without_end_of_name = dump_with_link(b"common.debug");
+    // A section whose name says that it is compressed, and that is not.
+    let damaged = folder.join("damaged.debug");
+    std::fs::write(&link, "damaged").unwrap();
+    let section = format!("--add-section=.zdebug_str={}", link.display());
+    run("objcopy", &[note_only, section.as_ref(), &own, &damaged]);
+    let unreadable = dump_with_link_to("damaged.debug", &id);
     std::fs::remove_dir_all(&folder).unwrap();
 
     let has_line = |text: &str| {
@@ -233,7 +241,7 @@ fn lines_need_the_common_file_that_a_binary_names() {
         pairs.any(|pair| pair[1].contains("tests/debug_file.rs:"))
     };
     assert!(has_line(&there), "{there}");
-    for text in [other_build, missing] {
+    for text in [other_build, missing, without_end_of_name, unreadable] {
         assert!(text.contains("debug_file::child"), "{text}");
         assert!(!has_line(&text), "{text}");
     }

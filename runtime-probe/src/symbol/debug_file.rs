@@ -9,8 +9,9 @@ use crate::sys::modules::Module;
 use object::read::{ReadCache, ReadRef};
 use object::{Object, ObjectSection};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The directory of distributions for debug files.
@@ -52,7 +53,7 @@ struct Own {
 impl Own {
     fn read(path: &Path) -> Option<Own> {
         // Reads only headers and a few sections: a binary may be a gigabyte.
-        let cache = ReadCache::new(File::open(path).ok()?);
+        let cache = ReadCache::new(open(path)?);
         let file = object::File::parse(&cache).ok()?;
         let link = file.gnu_debuglink().ok().flatten();
         Some(Own {
@@ -75,7 +76,7 @@ pub(super) fn is_split_off(path: &Path) -> bool {
     if Path::new(&package).exists() {
         return false;
     }
-    let Ok(file) = File::open(path) else {
+    let Some(file) = open(path) else {
         return false;
     };
     let cache = ReadCache::new(file);
@@ -95,7 +96,7 @@ pub(super) fn is_split_off(path: &Path) -> bool {
 }
 
 /// The part of a file's debug information that it has in common with other programs (`dwz -m`).
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum CommonPart {
     /// All is in the file.
     None,
@@ -107,8 +108,10 @@ pub(super) enum CommonPart {
 
 impl CommonPart {
     pub(super) fn of(path: &Path) -> CommonPart {
-        let Some((link, id)) = link_to_common_part(path) else {
-            return CommonPart::None;
+        let (link, id) = match Link::of(path) {
+            Link::None => return CommonPart::None,
+            Link::Malformed => return CommonPart::Missing,
+            Link::To(link, id) => (link, id),
         };
         let places = places(path, &id, Some(OsStr::from_bytes(&link)));
         let mut places = places.into_iter();
@@ -117,16 +120,47 @@ impl CommonPart {
     }
 }
 
-/// Name and build id of `.gnu_debugaltlink`.
-fn link_to_common_part(path: &Path) -> Option<(Vec<u8>, String)> {
-    let cache = ReadCache::new(File::open(path).ok()?);
-    let file = object::File::parse(&cache).ok()?;
-    let (name, id) = file.gnu_debugaltlink().ok()??;
-    Some((name.to_vec(), hex(id)))
+/// The section `.gnu_debugaltlink`.
+enum Link {
+    /// The file has none, or cannot be read.
+    None,
+    Malformed,
+    /// Name and build id of the other file.
+    To(Vec<u8>, String),
+}
+
+impl Link {
+    fn of(path: &Path) -> Link {
+        let Some(file) = open(path) else {
+            return Link::None;
+        };
+        let cache = ReadCache::new(file);
+        let Ok(file) = object::File::parse(&cache) else {
+            return Link::None;
+        };
+        match file.gnu_debugaltlink() {
+            Ok(None) => Link::None,
+            Ok(Some((name, id))) => Link::To(name.to_vec(), hex(id)),
+            Err(_) => Link::Malformed,
+        }
+    }
+}
+
+/// Opens a regular file. A binary may name any path: the open of a FIFO would wait for a writer, that of a device may act on it.
+fn open(path: &Path) -> Option<File> {
+    let is_regular = |found: std::io::Result<Metadata>| found.is_ok_and(|found| found.is_file());
+    if !is_regular(std::fs::metadata(path)) {
+        return None;
+    }
+    // Another file may be at the path since.
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).ok()?;
+    is_regular(file.metadata()).then_some(file)
 }
 
 fn build_id_of(path: &Path) -> Option<String> {
-    let cache = ReadCache::new(File::open(path).ok()?);
+    let cache = ReadCache::new(open(path)?);
     let file = object::File::parse(&cache).ok()?;
     Some(hex(file.build_id().ok()??))
 }
@@ -160,10 +194,6 @@ fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
 
 /// Whether a file is the debug file of this build.
 fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool {
-    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
-    if !is_file {
-        return false;
-    }
     if !module.build_id.is_empty() {
         return build_id_of(path).is_some_and(|id| id == module.build_id);
     }
@@ -172,7 +202,7 @@ fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool 
 
 /// The checksum of a debug link: CRC-32 of the whole file.
 fn checksum_of(path: &Path) -> Option<u32> {
-    let mut reader = flate2::CrcReader::new(File::open(path).ok()?);
+    let mut reader = flate2::CrcReader::new(open(path)?);
     std::io::copy(&mut reader, &mut std::io::sink()).ok()?;
     Some(reader.crc().sum())
 }
@@ -190,6 +220,25 @@ mod tests {
         assert_eq!(name_of_split_off(b"main\0dwo\0"), None);
         // Of this program all is in the file.
         assert!(!is_split_off(&std::env::current_exe().unwrap()));
+    }
+
+    #[test]
+    fn only_a_regular_file_is_opened() {
+        let folder = std::env::temp_dir().join(format!("probe-fifo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let fifo = folder.join("common.debug");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        // The open of a FIFO that no process writes to would wait for ever.
+        let (tell, told) = std::sync::mpsc::channel();
+        let path = fifo.clone();
+        std::thread::spawn(move || tell.send((open(&path).is_some(), build_id_of(&path))));
+        let answer = told.recv_timeout(std::time::Duration::from_secs(10));
+        let is_folder_opened = open(&folder).is_some();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(answer, Ok((false, None)));
+        assert!(!is_folder_opened);
+        assert!(open(&std::env::current_exe().unwrap()).is_some());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! functions. Without DWARF the symbol table gives the physical function. Results are cached by address for the life of
 //! the process: a program has a few thousand distinct addresses in its stacks.
 
+#[cfg(unix)]
+use super::debug_file::{self, CommonPart};
 use super::module_path;
 use super::name::{Names, closure_depth, full, readable};
 use super::symbol_table::SymbolTable;
@@ -15,6 +17,8 @@ use addr2line::gimli::ReaderOffset;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 /// One function at one source line.
@@ -308,31 +312,40 @@ enum Loaded {
 }
 
 /// Reads the file with a module's debug information; the module itself if that cannot be read.
+#[cfg(unix)]
 fn load(module: &Module) -> Option<Loaded> {
-    #[cfg(unix)]
-    {
-        let file = super::debug_file::of(module);
-        if file != module.path && !module.is_program() {
-            return SymbolTable::read(&file).map(Loaded::Symbols);
-        }
-        // A package of split debug information (`NAME.dwp`) is beside the program's own name, not beside `/proc/self/exe`. A program that
-        // was deleted or replaced has no such name.
-        let file = std::fs::canonicalize(&file).unwrap_or(file);
-        if super::debug_file::is_split_off(&file) {
-            return SymbolTable::read(&file).map(Loaded::Symbols);
-        }
-        use super::debug_file::CommonPart;
-        let common = match CommonPart::of(&file) {
-            CommonPart::None => None,
-            CommonPart::In(common) => Some(common),
-            CommonPart::Missing => return SymbolTable::read(&file).map(Loaded::Symbols),
-        };
-        if let Ok(loader) = Loader::new_with_sup(file, common) {
-            return Some(Loaded::Lines(Box::new(loader)));
-        }
+    let file = debug_file::of(module);
+    if file != module.path && !module.is_program() {
+        return SymbolTable::read(&file).map(Loaded::Symbols);
     }
-    let loader = Loader::new(&module.path).ok()?;
-    Some(Loaded::Lines(Box::new(loader)))
+    // A package of split debug information (`NAME.dwp`) is beside the program's own name, not beside `/proc/self/exe`. A program that
+    // was deleted or replaced has no such name.
+    let file = std::fs::canonicalize(&file).unwrap_or(file);
+    read(&file).or_else(|| read(&module.path))
+}
+
+/// Reads a file's debug information; its symbols only if a part of the debug information is in another file that cannot be read. What is
+/// left would give pairs of a name and a line that are of two frames.
+#[cfg(unix)]
+fn read(file: &Path) -> Option<Loaded> {
+    let symbols = || SymbolTable::read(file).map(Loaded::Symbols);
+    if debug_file::is_split_off(file) {
+        return symbols();
+    }
+    match CommonPart::of(file) {
+        CommonPart::None => lines(Loader::new(file)),
+        CommonPart::In(common) => lines(Loader::new_with_sup(file, Some(common))).or_else(symbols),
+        CommonPart::Missing => symbols(),
+    }
+}
+
+#[cfg(not(unix))]
+fn load(module: &Module) -> Option<Loaded> {
+    lines(Loader::new(&module.path))
+}
+
+fn lines<E>(loader: Result<Loader, E>) -> Option<Loaded> {
+    Some(Loaded::Lines(Box::new(loader.ok()?)))
 }
 
 /// The public name of a function. glibc's debug files also have the internal alias `__GI_NAME`.
