@@ -54,7 +54,7 @@ pub(crate) enum Refusal {
     NoTypes(PathBuf),
     /// The types are in other files.
     Split(PathBuf),
-    /// The types are in a file that several programs have in common.
+    /// The types may be in a file that several programs have in common.
     CommonPart(PathBuf),
     /// The debug file is of another build.
     Mismatch {
@@ -184,7 +184,7 @@ impl fmt::Display for Refusal {
             ),
             Self::CommonPart(path) => write!(
                 f,
-                "{} has its types in a file that several programs have in common (`dwz -m`), which this command does not read; \
+                "{} may have its types in a file that several programs have in common (`dwz -m`), which this command does not read; \
                  --debug-file takes the program as it was before",
                 path.display()
             ),

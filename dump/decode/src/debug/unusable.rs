@@ -12,7 +12,8 @@ pub enum Unusable {
     NoTypes(PathBuf),
     /// The types are in other files, which were not passed.
     Split(PathBuf),
-    /// The types are in a file that several programs have in common (`dwz -m`), which is not read.
+    /// The types are not in the file. It names another one that several programs have in common (`dwz -m`), which is not read and may
+    /// have them.
     CommonPart(PathBuf),
     /// The file has no types of tokio's tasks: the program spawns none, or the crates that spawn have no types, unlike
     /// others.
@@ -37,7 +38,7 @@ impl fmt::Display for Unusable {
             ),
             Self::CommonPart(path) => write!(
                 f,
-                "{} has its types in a file that several programs have in common (dwz -m)",
+                "{} may have its types in a file that several programs have in common (dwz -m)",
                 path.display()
             ),
             Self::NoTokio(path) => write!(
