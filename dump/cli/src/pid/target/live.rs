@@ -40,10 +40,7 @@ impl Process {
             return Err(Refusal::Gone(pid));
         }
         if has_ended(pid, pid) {
-            let alive = process
-                .tids()?
-                .into_iter()
-                .find(|tid| !has_ended(pid, *tid));
+            let alive = process.tids()?.into_iter().find(|tid| is_alive(pid, *tid));
             process.thread = alive.unwrap_or(pid);
         }
         Ok(process)
@@ -362,6 +359,11 @@ fn has_ended(pid: u32, tid: u32) -> bool {
     matches!(state(pid, tid), Some(ZOMBIE | DEAD))
 }
 
+/// Whether a thread is known not to have ended. A thread that has left `/proc` meanwhile has no state.
+fn is_alive(pid: u32, tid: u32) -> bool {
+    state(pid, tid).is_some_and(|state| !matches!(state, ZOMBIE | DEAD))
+}
+
 /// The kernel's letter for the state of a thread.
 fn state(pid: u32, tid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
@@ -466,6 +468,14 @@ fn mapping(line: &str) -> Option<Mapping> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_is_gone_is_not_alive() {
+        let own = std::process::id();
+        assert!(is_alive(own, own));
+        // No thread has this id, which is above the kernel's limit.
+        assert!(!is_alive(own, u32::MAX));
+    }
 
     #[test]
     fn maps_are_read() {
