@@ -3,6 +3,9 @@
 //! The time-out of each write is the rest of the pace's time. The kernel takes a part of a chunk at the end of a
 //! wait. With the whole time for each write, a client that reads nothing stayed for one more time-out (31 s instead
 //! of 26 s).
+//! A call sends few bytes: the time of a longer one would be charged, and be counted for an eviction, only when all its
+//! bytes are sent. Linux applies the time-out of a unix socket to each buffer of a call, so such a call may take many
+//! time-outs.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
@@ -14,6 +17,13 @@ use super::socket::Stream;
 
 /// A write that takes less than this has not waited for the client. Most writes are shorter, and take no lock.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The most bytes of one call. Linux puts them into one buffer of a unix socket (16 KiB and pages of 32 KiB), so the call
+/// takes one time-out. At the slowest pace they take 8 s.
+const CALL_BYTES: usize = 32 * 1024;
+
+/// The most parts of one call.
+const CALL_PARTS: usize = 8;
 
 /// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that
 /// ignores errors does not wait again.
@@ -72,11 +82,19 @@ impl Outbox<'_> {
 
 impl Write for Outbox<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = bytes.get(..CALL_BYTES).unwrap_or(bytes);
         self.send(|stream| stream.write(bytes))
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send(|stream| stream.write_vectored(parts))
+        let mut call = [IoSlice::new(b""); CALL_PARTS];
+        let mut room = CALL_BYTES;
+        for (slot, part) in call.iter_mut().zip(parts) {
+            let part: &[u8] = part.get(..room).unwrap_or(part);
+            *slot = IoSlice::new(part);
+            room -= part.len();
+        }
+        self.send(|stream| stream.write_vectored(&call))
     }
 
     fn flush(&mut self) -> io::Result<()> {

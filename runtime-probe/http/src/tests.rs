@@ -9,8 +9,11 @@ mod framing;
 mod parser;
 mod shutdown;
 
+use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process;
 use std::time::Duration;
 
 use super::access::Access;
@@ -39,12 +42,29 @@ const HASTY: Limits = Limits {
 };
 
 fn serve(limits: Limits, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+    serve_on(tcp(), limits, handler)
+}
+
+fn tcp() -> Listener {
+    Listener::tcp(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap()
+}
+
+/// A unix socket, at a path of its own for each name.
+fn unix(name: &str) -> Listener {
+    let file = format!("runtime-probe-http-{}-{name}", process::id());
+    Listener::unix(&env::temp_dir().join(file)).unwrap()
+}
+
+fn serve_on(
+    listener: Listener,
+    limits: Limits,
+    handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> Server {
     let service = Service {
         limits,
         access: Access::Loopback,
         handler: Box::new(handler),
     };
-    let listener = Listener::tcp(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
     Server::start(listener, service).unwrap()
 }
 
@@ -69,7 +89,7 @@ fn get(path: &str) -> String {
 }
 
 /// A client that checks every byte.
-struct Caller(BufReader<TcpStream>);
+struct Caller<S = TcpStream>(BufReader<S>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
@@ -86,6 +106,22 @@ impl Caller {
         Caller(BufReader::new(stream))
     }
 
+    fn finish_sending(&mut self) -> &mut Self {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
+        self
+    }
+}
+
+impl Caller<UnixStream> {
+    fn connect_unix(server: &Server) -> Caller<UnixStream> {
+        let stream = UnixStream::connect(server.path().unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Caller(BufReader::new(stream))
+    }
+}
+
+impl<S: Read + Write> Caller<S> {
     fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.try_send(bytes).unwrap();
         self
@@ -150,11 +186,6 @@ impl Caller {
             Ok(read) => read == 0,
             Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
         }
-    }
-
-    fn finish_sending(&mut self) -> &mut Self {
-        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
-        self
     }
 }
 

@@ -178,9 +178,36 @@ fn answers_are_not_evicted_and_the_newest_is_refused() {
     assert_eq!(server.tally().refused, 1);
 }
 
-/// One permit is taken by an answer that is being made, one by a client that reads slowly, yet fast enough not to be dropped.
 #[test]
 fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
+    a_slow_reader_gives_way(tcp(), Caller::connect, || {
+        Reply::text(200, Body::stream(endless))
+    });
+}
+
+/// More than a slow reader reads in [`PATIENCE`].
+const LARGE: usize = 64 << 20;
+
+#[test]
+fn a_slow_reader_of_one_large_chunk_on_a_unix_socket_gives_way() {
+    a_slow_reader_gives_way(unix("chunk"), Caller::connect_unix, || {
+        Reply::text(200, Body::stream(|out| out.write_all(&vec![0; LARGE])))
+    });
+}
+
+#[test]
+fn a_slow_reader_of_many_bytes_on_a_unix_socket_gives_way() {
+    a_slow_reader_gives_way(unix("bytes"), Caller::connect_unix, || {
+        Reply::text(200, vec![0; LARGE])
+    });
+}
+
+/// One permit is taken by an answer that is being made, one by a client that reads slowly, yet fast enough not to be dropped.
+fn a_slow_reader_gives_way<S: Read + Write + Send + 'static>(
+    listener: Listener,
+    connect: fn(&Server) -> Caller<S>,
+    long: fn() -> Reply,
+) {
     let limits = Limits {
         connections: 2,
         // On a busy machine the reader may run so late.
@@ -189,8 +216,8 @@ fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
     };
     let gate = Arc::new(Barrier::new(2));
     let handlers_gate = Arc::clone(&gate);
-    let server = serve(limits, move |request| match request.path() {
-        "/endless" => Reply::text(200, Body::stream(endless)),
+    let server = serve_on(listener, limits, move |request| match request.path() {
+        "/long" => long(),
         "/made" => {
             handlers_gate.wait();
             handlers_gate.wait();
@@ -198,12 +225,12 @@ fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
         }
         _ => echo(request),
     });
-    let mut made = Caller::connect(&server);
+    let mut made = connect(&server);
     made.send(get("/made"));
     gate.wait();
     let begin = Instant::now();
-    let mut slow = Caller::connect(&server);
-    slow.send(get("/endless")).line().unwrap();
+    let mut slow = connect(&server);
+    slow.send(get("/long")).line().unwrap();
     let reader = thread::spawn(move || {
         while begin.elapsed() < PATIENCE
             && let Ok(1..) = slow.0.get_mut().read(&mut [0; 16 * 1024])
@@ -214,7 +241,13 @@ fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
     });
 
     let mut refused = 0;
-    while ask(&server, get("/")).status == 503 {
+    loop {
+        let mut caller = connect(&server);
+        // A refusal may come first.
+        let _ = caller.try_send(get("/"));
+        if caller.answer().status != 503 {
+            break;
+        }
         refused += 1;
         assert!(begin.elapsed() < PATIENCE);
         thread::sleep(SHORT / 10);
