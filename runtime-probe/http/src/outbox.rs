@@ -71,6 +71,10 @@ impl Outbox<'_> {
         let outcome = match outcome {
             Ok(written) => self.pace.charge(written, waited).map(|()| written),
             Err(error) if is_timeout(&error) => Err(too_slow()),
+            // A write that is repeated after each signal must end as well.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                self.pace.charge(0, waited).and(Err(error))
+            }
             Err(error) => Err(error),
         };
         self.failed = outcome
@@ -99,5 +103,47 @@ impl Write for Outbox<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+
+    use super::*;
+    use crate::permits::Permits;
+
+    const STALL: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn signals_do_not_extend_the_wait_for_a_client() {
+        let (own, _client) = UnixStream::pair().unwrap();
+        let stream = Arc::new(Stream::Unix(own));
+        let (tell, told) = mpsc::channel();
+        let writer = Arc::clone(&stream);
+        let run = move |permit: &Permit| {
+            let mut outbox = Outbox::new(&writer, permit, STALL).unwrap();
+            let mut interrupted = || {
+                let outcome = outbox.send(|_| {
+                    thread::sleep(STALL / 4);
+                    Err(ErrorKind::Interrupted.into())
+                });
+                outcome.unwrap_err().kind()
+            };
+            let kinds: Vec<_> = (0..6).map(|_| interrupted()).collect();
+            tell.send(kinds).unwrap();
+        };
+        Permits::new(1, STALL).admit(&stream, run).unwrap();
+        let kinds = told.recv().unwrap();
+        let interruptions = kinds
+            .iter()
+            .take_while(|kind| **kind == ErrorKind::Interrupted);
+        let interruptions = interruptions.count();
+        // Fewer on a busy machine. Four take the whole time.
+        assert!(interruptions <= 4, "{kinds:?}");
+        assert_eq!(kinds[interruptions], ErrorKind::TimedOut);
+        assert_eq!(kinds[5], ErrorKind::BrokenPipe, "it stays failed");
     }
 }
