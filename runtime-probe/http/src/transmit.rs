@@ -327,18 +327,27 @@ mod tests {
         assert!(body == format!("4002\r\nab{xs}\r\nc000\r\n{ys}\r\n1\r\nc\r\n0\r\n\r\n"));
     }
 
-    /// Takes few bytes of a call, and no call at first.
+    /// Takes few bytes of a call, of several parts, and nothing of every second call.
     struct Narrow(Vec<u8>, bool);
 
     impl Write for Narrow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
             self.1 = !self.1;
             if self.1 {
                 return Err(ErrorKind::Interrupted.into());
             }
-            let few = bytes.len().min(5);
-            self.0.extend_from_slice(&bytes[..few]);
-            Ok(few)
+            let few: Vec<u8> = parts
+                .iter()
+                .flat_map(|part| &**part)
+                .copied()
+                .take(5)
+                .collect();
+            self.0.extend_from_slice(&few);
+            Ok(few.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -346,6 +355,7 @@ mod tests {
         }
     }
 
+    /// Of four calls, the second ends within the second part and the fourth within the third.
     #[test]
     fn parts_are_written_to_their_ends() {
         let mut narrow = Narrow(Vec::new(), false);

@@ -1,7 +1,7 @@
 //! The most that a hostile or forgetful client can take: sizes, times, connections, file descriptors.
 
 use std::sync::mpsc;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Instant;
 
@@ -297,6 +297,66 @@ fn many_clients_at_once_are_all_answered() {
         }
     });
     assert_eq!(server.tally().admitted, 32);
+}
+
+/// In a process of its own, as the signal of a write to a client that has left ends the process.
+#[test]
+fn a_client_that_leaves_within_a_chunk_raises_no_signal() {
+    use std::process::Command;
+
+    const INSIDE: &str = "PROBE_TEST_PIPE_SIGNAL";
+    if env::var_os(INSIDE).is_none() {
+        let name = format!(
+            "{}::a_client_that_leaves_within_a_chunk_raises_no_signal",
+            module_path!()
+        );
+        let (_, name) = name.split_once("::").unwrap();
+        let inside = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        assert!(inside.status.success(), "{inside:?}");
+        return;
+    }
+
+    #[expect(unsafe_code, reason = "std ignores the signal")]
+    // SAFETY: takes numbers only, and no handler of this process runs.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    assert_ne!(before, libc::SIG_ERR);
+    leave_within_a_chunk(tcp(), Caller::connect);
+    leave_within_a_chunk(unix("leaver"), Caller::connect_unix);
+}
+
+/// The client reads all bytes of the first chunk before it leaves. Otherwise the connection would be reset, which is
+/// another error, without a signal.
+fn leave_within_a_chunk<S: Read + Write>(listener: Listener, connect: fn(&Server) -> Caller<S>) {
+    let (leave, left) = mpsc::channel();
+    let (ended, end) = mpsc::channel();
+    let (left, ended) = (Mutex::new(left), Mutex::new(ended));
+    let steps = Arc::new((left, ended));
+    let server = serve_on(listener, Limits::STANDARD, move |_| {
+        let steps = Arc::clone(&steps);
+        Reply::text(
+            200,
+            Body::stream(move |out| {
+                out.write_all(b"first")?;
+                out.flush()?;
+                steps.0.lock().unwrap().recv().unwrap();
+                let error = out.write_all(&vec![0; LARGE]).unwrap_err();
+                steps.1.lock().unwrap().send(error.kind()).unwrap();
+                Err(error)
+            }),
+        )
+    });
+    let mut caller = connect(&server);
+    caller.send(get("/"));
+    while caller.line().unwrap() != "first" {}
+    assert!(caller.0.buffer().is_empty());
+    drop(caller);
+    leave.send(()).unwrap();
+    let error = end.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(error, io::ErrorKind::BrokenPipe);
 }
 
 /// In a process of its own: the lack of file descriptors would fail every other test.
