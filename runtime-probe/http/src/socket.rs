@@ -207,17 +207,13 @@ impl Read for &Stream {
     }
 }
 
+/// Each is one call of the system. That of std for several parts would end the process by a signal if the client has left
+/// and the program does not ignore that signal.
 impl Write for &Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
-            Stream::Unix(stream) => (&mut &*stream).write(bytes),
-        }
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
-    /// One call of the system. That of std would end the process by a signal if the client has left and the program does
-    /// not ignore that signal.
-    #[cfg(target_os = "linux")]
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         sys::send(self.as_fd(), parts)
     }

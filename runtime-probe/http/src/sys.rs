@@ -1,9 +1,7 @@
 //! Calls that std has no safe form of: several parts in one message, the size of a socket's buffer, the state of a
 //! connection without reading or waiting, the end of a listener, and the priority of a thread.
 
-use std::io;
-#[cfg(target_os = "linux")]
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Whether the client has finished sending, or the connection is broken. Does not wait. Unread bytes do not hide it.
@@ -54,11 +52,17 @@ pub(crate) fn stop_accepting(listener: BorrowedFd<'_>) {
     let _ = unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
+/// Raises no signal if the client has left. On Apple's systems no flag is passed, as by std, which relies on an option of the
+/// listener there.
+#[cfg(not(target_vendor = "apple"))]
+const WITHOUT_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const WITHOUT_SIGNAL: libc::c_int = 0;
+
 /// Sends these parts, one after the other. Returns how many bytes were sent. No signal is raised if the client has left.
 ///
 /// # Errors
 /// The error of the system.
-#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std raises the signal")]
 pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     // SAFETY: all fields are numbers and pointers, and may be zero.
@@ -67,7 +71,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<
     message.msg_iov = parts.as_ptr().cast_mut().cast();
     message.msg_iovlen = parts.len() as _;
     // SAFETY: the descriptor is borrowed, so it is open; the message and its parts outlive the call, which only reads them.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, WITHOUT_SIGNAL) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
