@@ -84,6 +84,29 @@ fn tasks_that_wait_for_each_other_are_told_above_the_dump() {
     assert!(!limited.contains("cycle"), "{limited}");
 }
 
+#[test]
+fn a_root_names_the_tasks_with_the_other_end_of_its_channel() {
+    let waits = Process::start_with(&waits(), &["0", "0", "roots"]);
+    // This dump keeps the ids of the tasks.
+    let dump = dump(waits.id(), &[]);
+    let of = |function: &str| {
+        let mut blocks = dump.split("\n\n");
+        let block = blocks.find(|block| block.contains(function));
+        block.unwrap_or_else(|| panic!("{function}: {dump}"))
+    };
+    for (root, end, task) in [
+        ("root_receives(", "its only Sender", "keeps_sender("),
+        ("root_sends(", "its Receiver", "keeps_receiver("),
+    ] {
+        let id = of(task).split("goroutine ").nth(1).unwrap();
+        let id = id.split(' ').next().unwrap();
+        let root = of(root);
+        assert!(root.contains("root of block_on in thread"), "{root}");
+        let note = format!("{end} may be with goroutine {id},");
+        assert!(root.contains(&note), "{note}: {root}");
+    }
+}
+
 const QUEUED: &str = "waits for a thread of the blocking pool";
 
 #[test]

@@ -177,8 +177,12 @@ impl Cycle {
 
 impl Waits {
     /// Collects the waits of tasks, given as id, `is_waiting` and chain. A task that does not wait has only ends and
-    /// guards.
-    pub fn of<'c>(tasks: impl Iterator<Item = (u64, bool, &'c Chain)>, stored: Stored) -> Self {
+    /// guards. Roots of `block_on` have ends as the task 0. Their waits are in no cycle, but notes ask for the other ends.
+    pub fn of<'c>(
+        tasks: impl Iterator<Item = (u64, bool, &'c Chain)>,
+        roots: impl Iterator<Item = &'c Chain>,
+        stored: Stored,
+    ) -> Self {
         let mut waits = Self {
             unreceived: stored.unreceived,
             ..Self::default()
@@ -205,6 +209,11 @@ impl Waits {
             }
         }
         waits.tasks = Sorted::of(waiting);
+        let mut asked: NumberSet<(u64, End)> = NumberSet::default();
+        for chain in roots {
+            waits.add(0, &chain.only_ends(), &mut sharing);
+            add_other_ends(chain, &mut asked);
+        }
         waits.unreceived.sort_unstable();
         waits.unreceived.dedup();
         waits.add_parents();
@@ -217,7 +226,7 @@ impl Waits {
         collected.sort_unstable();
         collected.dedup();
         waits.add_collected(&collected, &sharing);
-        waits.keep_other_ends(&collected);
+        waits.keep_other_ends(asked, &collected);
         waits.ends.sort_unstable();
         // An end that is not captured stands before one that is.
         waits
@@ -258,13 +267,14 @@ impl Waits {
         channels.chain(inboxes).chain(notifies).collect()
     }
 
-    /// Removes the ends that no note and no cycle asks for: most waits are at receivers, and ask for senders only.
-    fn keep_other_ends(&mut self, collected: &[Collected]) {
+    /// Removes the ends that no note and no cycle asks for: most waits are at receivers, and ask for senders only. `asked` has
+    /// the ends that notes of roots ask for.
+    fn keep_other_ends(&mut self, mut asked: NumberSet<(u64, End)>, collected: &[Collected]) {
         let asks = |wait: &Wait| match wait {
             Wait::Channel(end) => Some((end.channel, end.end.other())),
             Wait::Permits(_) | Wait::Join(_) => None,
         };
-        let mut asked: NumberSet<(u64, End)> = self.waits.iter().filter_map(asks).collect();
+        asked.extend(self.waits.iter().filter_map(asks));
         let inboxes = self.unreceived.iter().map(|one| one.inbox);
         let notifies = self.notifiers.iter().map(|(notify, _)| *notify);
         let collected = collected.iter().map(|one| one.channel);
@@ -651,6 +661,20 @@ impl Owners<'_> {
             ),
         };
         Some(format!("{which} may be {place}"))
+    }
+}
+
+/// Adds the other ends of the channels that a chain waits at.
+fn add_other_ends(chain: &Chain, to: &mut NumberSet<(u64, End)>) {
+    for detail in &chain.details {
+        if let Detail::End(end) = detail
+            && end.waits
+        {
+            to.insert((end.channel, end.end.other()));
+        }
+    }
+    for branch in &chain.branches {
+        add_other_ends(branch, to);
     }
 }
 

@@ -401,7 +401,7 @@ fn look(
     let polled = polled.iter().map(|(id, chain)| (*id, false, chain));
     let stored = decoder.take_stored();
     found.left_out_of_collections = stored.left_out;
-    found.others = Waits::of(waiting.chain(polled), stored);
+    found.others = Waits::of(waiting.chain(polled), std::iter::empty(), stored);
     found.cycles = found.others.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape<'_>, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();

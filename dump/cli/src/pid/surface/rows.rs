@@ -60,9 +60,8 @@ impl Rows {
         let polled =
             polled.filter_map(|task| task.ends.as_deref().map(|ends| (task.id, false, ends)));
         // Roots of `block_on` have no id of their own.
-        let roots: Vec<Chain> = dump.tasks.iter().filter_map(ends_of_root).collect();
-        let roots = roots.iter().map(|ends| (0, false, ends));
-        let waits = Waits::of(waiting.chain(polled).chain(roots), dump.stored.clone());
+        let roots = dump.tasks.iter().filter_map(chain_of_root);
+        let waits = Waits::of(waiting.chain(polled), roots, dump.stored.clone());
         let cycles = waits.cycles();
         let cycles = cycles.iter().map(|cycle| {
             format!(
@@ -190,15 +189,15 @@ impl Rows {
     }
 }
 
-/// The tasks with known futures, and their chains.
-/// The ends of channels that a root of `block_on` has.
-fn ends_of_root(task: &Task) -> Option<Chain> {
+/// The chain of a root of `block_on`.
+fn chain_of_root(task: &Task) -> Option<&Chain> {
     match &task.body {
-        Body::Chain(chain) if task.id == 0 => Some(chain.only_ends()),
+        Body::Chain(chain) if task.id == 0 => Some(chain),
         _ => None,
     }
 }
 
+/// The tasks with known futures, and their chains.
 fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     let tasks = dump.tasks.iter().filter(|task| task.id != 0);
     tasks.filter_map(|task| match &task.body {

@@ -1,12 +1,14 @@
 //! A program with tasks in every kind of wait, on plain tokio. It prints `ready` when all of them wait, and stays.
 //!
 //! Arguments: `none` for no runtime, or two numbers of further tasks: those that come and go or wait, and waiting ones. `starts`
-//! after the numbers adds a thread that starts a program, `leaves` ends the first thread and does the rest on another one.
+//! after the numbers adds a thread that starts a program, `leaves` ends the first thread and does the rest on another one,
+//! `roots` adds roots that wait at channels.
 //!
 //! Each async fn of `kinds` is one kind. The dump of this process is compared with a golden text.
 
 mod collections;
 mod kinds;
+mod roots;
 
 use std::time::Duration;
 
@@ -35,6 +37,9 @@ fn main() {
         .name("current".into())
         .spawn(current_thread)
         .unwrap();
+    if is_argument("roots") {
+        roots::start();
+    }
     runtime.block_on(root());
 }
 
