@@ -96,9 +96,15 @@ impl Decoded {
             },
             ..Self::default()
         };
-        asked.wait_until_read();
-        let still = waiting.clone().still();
-        let mut found = match asked.answer() {
+        let mut still = Unpolled::default();
+        let answer = match asked.until_read() {
+            Ok(read) => {
+                still = waiting.still();
+                read.answer()
+            }
+            Err(answer) => answer,
+        };
+        let mut found = match answer {
             Answer::Found(found) => *found,
             Answer::Reading => {
                 return without(

@@ -68,7 +68,7 @@ impl Permits {
             Answer::Found(later) => later,
             answer => return Permits::unknown(answer),
         };
-        let still = waiting.clone().still();
+        let still = waiting.still();
         let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
         let mut permits = Permits::default();
         for (id, now) in later.waits.iter().filter(|(id, _)| still.contains(*id)) {

@@ -53,8 +53,8 @@ impl Unpolled {
         self.0.len()
     }
 
-    /// Removes tasks that have been polled since, or are being polled.
-    pub(crate) fn still(self) -> Self {
+    /// The tasks that have not been polled since and are not being polled.
+    pub(crate) fn still(&self) -> Self {
         // At the end of a poll, the record counts it before the thread removes its mark, so marks are read first.
         let running = foreign_running(&threads::alive());
         let mut still = Vec::with_capacity(self.0.len());

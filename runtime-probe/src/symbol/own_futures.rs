@@ -25,7 +25,7 @@ use runtime_dump_decode::{Budget, Decoder, Memory, Process, is_waiting};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -176,6 +176,9 @@ fn set(state: State) {
     CHANGED.notify_all();
 }
 
+/// The remark on a decoding thread that answers no more.
+const ENDED: &str = "the decoding thread has ended";
+
 /// A question that was asked.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -192,35 +195,51 @@ pub(crate) struct Sent {
     until: Instant,
 }
 
+/// A question whose futures were read. The answer takes some more time, in which the caller can find out whose futures
+/// did not change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Read(Sent);
+
 impl Asked {
-    /// Waits until the futures were read. The answer takes some more time, in which the caller can find out whose futures
-    /// did not change meanwhile.
-    pub(crate) fn wait_until_read(&self) {
-        if let Asked::Sent(sent) = self {
-            // A failure is met again by `answer`.
-            let _ = sent.next();
+    /// Waits until the futures were read, up to some seconds. The error is the answer if they were not read.
+    pub(crate) fn until_read(self) -> Result<Read, Answer> {
+        match self {
+            Asked::Sent(sent) => match sent.next()? {
+                Progress::Read => Ok(Read(sent)),
+                // An answer without this report is not known to be older than what the caller does next.
+                Progress::Done(_) => Err(Answer::Busy),
+            },
+            Asked::Not(answer) => Err(answer),
         }
     }
 
     /// Waits for the answer, up to some seconds.
     pub(crate) fn answer(self) -> Answer {
-        match self {
-            Asked::Sent(sent) => loop {
-                match sent.next() {
-                    Some(Progress::Read) => {}
-                    Some(Progress::Done(found)) => return Answer::Found(found),
-                    None => return Answer::Busy,
-                }
-            },
-            Asked::Not(answer) => answer,
+        match self.until_read() {
+            Ok(read) => read.answer(),
+            Err(answer) => answer,
+        }
+    }
+}
+
+impl Read {
+    /// Waits for the answer.
+    pub(crate) fn answer(self) -> Answer {
+        match self.0.next() {
+            Ok(Progress::Done(found)) => Answer::Found(found),
+            Ok(Progress::Read) => Answer::Busy,
+            Err(answer) => answer,
         }
     }
 }
 
 impl Sent {
-    fn next(&self) -> Option<Progress> {
+    fn next(&self) -> Result<Progress, Answer> {
         let left = self.until.saturating_duration_since(Instant::now());
-        self.progress.recv_timeout(left).ok()
+        self.progress.recv_timeout(left).map_err(|why| match why {
+            RecvTimeoutError::Timeout => Answer::Busy,
+            RecvTimeoutError::Disconnected => Answer::Unusable(ENDED.into()),
+        })
     }
 }
 
@@ -246,7 +265,8 @@ pub(crate) fn ask(question: Question) -> Asked {
     let until = Instant::now() + PATIENCE;
     match jobs.try_send(Job { question, answer }) {
         Ok(()) => Asked::Sent(Sent { progress, until }),
-        Err(_) => Asked::Not(Answer::Busy),
+        Err(TrySendError::Full(_)) => Asked::Not(Answer::Busy),
+        Err(TrySendError::Disconnected(_)) => Asked::Not(Answer::Unusable(ENDED.into())),
     }
 }
 
@@ -437,4 +457,47 @@ fn look(
         found.waits.push((id, wait));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(patience: Duration) -> (SyncSender<Progress>, Asked) {
+        let (answer, progress) = sync_channel(2);
+        let until = Instant::now() + patience;
+        (answer, Asked::Sent(Sent { progress, until }))
+    }
+
+    fn done() -> Progress {
+        Progress::Done(Box::default())
+    }
+
+    #[test]
+    fn a_caller_compares_polls_only_after_the_reads() {
+        // The reads end after the caller's time.
+        let (answer, late) = asked(Duration::ZERO);
+        assert!(matches!(late.until_read(), Err(Answer::Busy)));
+        assert!(answer.send(Progress::Read).is_err());
+        let (answer, read) = asked(PATIENCE);
+        answer.send(Progress::Read).unwrap();
+        let read = read.until_read().unwrap();
+        answer.send(done()).unwrap();
+        assert!(matches!(read.answer(), Answer::Found(_)));
+        let (answer, unread) = asked(PATIENCE);
+        answer.send(done()).unwrap();
+        assert!(matches!(unread.until_read(), Err(Answer::Busy)));
+    }
+
+    #[test]
+    fn an_ended_decoding_thread_is_not_said_to_be_busy() {
+        let is_ended = |answer| matches!(answer, Answer::Unusable(why) if why == ENDED);
+        let (answer, never_read) = asked(PATIENCE);
+        drop(answer);
+        assert!(is_ended(never_read.until_read().unwrap_err()));
+        let (answer, never_done) = asked(PATIENCE);
+        answer.send(Progress::Read).unwrap();
+        drop(answer);
+        assert!(is_ended(never_done.until_read().unwrap().answer()));
+    }
 }
