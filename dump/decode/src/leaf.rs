@@ -117,7 +117,7 @@ fn deadline(
         let (offset, deadline) = types.find(die, "deadline")?;
         let (seconds, _) = types.find(deadline, "tv_sec")?;
         let (nanos, _) = types.find(deadline, "tv_nsec")?;
-        Some((offset + seconds, offset + nanos))
+        Some((offset.wrapping_add(seconds), offset.wrapping_add(nanos)))
     });
     let (seconds, nanos) = (*places)?;
     let seconds = i64::try_from(reader.word(at.wrapping_add(seconds))?).ok()?;
@@ -184,7 +184,7 @@ fn join(
 ) -> Option<Detail> {
     let (offset, raw) = decoder.types.find(die, "raw")?;
     let (inner, _) = decoder.types.peel(raw);
-    let task = reader.word(at.wrapping_add(offset + inner))?;
+    let task = reader.word(at.wrapping_add(offset).wrapping_add(inner))?;
     Some(Detail::Joins(
         decoder.id_of_task(task, bias, reader).unwrap_or(0),
     ))

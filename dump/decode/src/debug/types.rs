@@ -162,7 +162,7 @@ impl<'i, 'd> Types<'i, 'd> {
     }
 
     fn search(&self, die: Die, is_it: impl Fn(&Member, &Type) -> bool) -> Option<(u64, Die)> {
-        let mut level = vec![(0, die)];
+        let mut level = vec![(0_u64, die)];
         let mut looked = 0;
         for _ in 0..MOST_DEPTH {
             let mut next = Vec::new();
@@ -173,7 +173,7 @@ impl<'i, 'd> Types<'i, 'd> {
                 }
                 if let Shape::Structure(members) = &self.get(die).shape {
                     for member in members {
-                        let at = offset + member.offset;
+                        let at = offset.wrapping_add(member.offset);
                         if is_it(member, &self.get(member.of)) {
                             return Some((at, member.of));
                         }
@@ -188,7 +188,7 @@ impl<'i, 'd> Types<'i, 'd> {
 
     /// Removes structures around a single member that has a size. Returns the offset and type of the innermost one.
     pub fn peel(&self, die: Die) -> (u64, Die) {
-        let (mut offset, mut die) = (0, die);
+        let (mut offset, mut die) = (0_u64, die);
         for _ in 0..MOST_DEPTH {
             let of = self.get(die);
             let Shape::Structure(members) = &of.shape else {
@@ -197,7 +197,7 @@ impl<'i, 'd> Types<'i, 'd> {
             let mut sized = members.iter().filter(|member| self.get(member.of).size > 0);
             match (sized.next(), sized.next()) {
                 (Some(only), None) => {
-                    offset += only.offset;
+                    offset = offset.wrapping_add(only.offset);
                     die = only.of;
                 }
                 _ => break,
