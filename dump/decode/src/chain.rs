@@ -4,7 +4,7 @@ use super::channels::Ends;
 use super::held;
 use super::kept::{KeptPart, awaits, push_given};
 use super::memory::Reader;
-use super::model::{Chain, Detail, Frames, Kept};
+use super::model::{Chain, Detail, Frames, Kept, USUAL_FRAMES};
 use super::plan::{CoroutineState, Part, Phase, Plan};
 use super::routes::{Act, Route, Trail};
 use super::{Budget, Decoder};
@@ -17,9 +17,6 @@ const UNREADABLE: &str = "the memory of the next future cannot be read";
 const UNKNOWN: &str = "the type of the next future is not in the debug information";
 
 const DOUBTFUL: &str = "the details of its wait are unreadable";
-
-/// The frames that a new chain has room for.
-const USUAL_FRAMES: usize = 16;
 
 /// The rest of the budget of one task, and the permits found so far.
 struct Walk<'r, 'm> {

@@ -167,6 +167,9 @@ pub struct Chain {
     pub cut: Option<&'static str>,
 }
 
+/// The frames that a new chain has room for.
+pub(crate) const USUAL_FRAMES: usize = 16;
+
 /// The numbers of a chain's frames.
 #[derive(Clone, Debug)]
 pub enum Frames {
@@ -180,7 +183,10 @@ impl Frames {
     /// The numbers, to be changed.
     pub(crate) fn to_mut(&mut self) -> &mut Vec<u32> {
         if let Frames::Shared(shared) = self {
-            *self = Frames::Own(shared.to_vec());
+            // Most callers add frames.
+            let mut own = Vec::with_capacity(shared.len() + USUAL_FRAMES);
+            own.extend_from_slice(shared);
+            *self = Frames::Own(own);
         }
         match self {
             Frames::Own(own) => own,

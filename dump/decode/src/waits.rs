@@ -36,8 +36,6 @@ pub struct Waits {
     ends: Vec<Owned>,
     /// The number of senders among these, which come first.
     senders: usize,
-    /// The channels that tasks wait for room in, while the waits are collected.
-    filled: Vec<u64>,
     /// The ends in messages, sorted; each once.
     unreceived: Vec<Unreceived>,
     /// The tasks that have a `Notify` and do not wait for it themselves, sorted by `Notify`; each once.
@@ -190,10 +188,12 @@ impl Waits {
         let parents = stored.parents.iter();
         waits.parents = parents.map(|one| (one.notify, one.parent)).collect();
         let mut sharing = Sharing::default();
+        // The channels that tasks wait for room in.
+        let mut filled = Vec::new();
         let mut waiting = Vec::with_capacity(tasks.size_hint().0);
         for (id, is_waiting, chain) in tasks {
             let first = waits.waits.len();
-            waits.add(id, chain, &mut sharing);
+            waits.add(id, chain, &mut sharing, &mut filled);
             for kept in &chain.kept {
                 waits.given.entry(kept.semaphore).or_default().push(id);
             }
@@ -211,9 +211,10 @@ impl Waits {
         waits.tasks = Sorted::of(waiting);
         let mut asked: NumberSet<(u64, End)> = NumberSet::default();
         for chain in roots {
-            waits.add(0, &chain.only_ends(), &mut sharing);
+            waits.add(0, &chain.only_ends(), &mut sharing, &mut filled);
             add_other_ends(chain, &mut asked);
         }
+        asked.extend(filled.into_iter().map(|channel| (channel, End::Receiver)));
         waits.unreceived.sort_unstable();
         waits.unreceived.dedup();
         waits.add_parents();
@@ -268,7 +269,7 @@ impl Waits {
     }
 
     /// Removes the ends that no note and no cycle asks for: most waits are at receivers, and ask for senders only. `asked` has
-    /// the ends that notes of roots ask for.
+    /// the ends that notes of roots ask for, and the receivers of channels that tasks wait for room in.
     fn keep_other_ends(&mut self, mut asked: NumberSet<(u64, End)>, collected: &[Collected]) {
         let asks = |wait: &Wait| match wait {
             Wait::Channel(end) => Some((end.channel, end.end.other())),
@@ -278,8 +279,7 @@ impl Waits {
         let inboxes = self.unreceived.iter().map(|one| one.inbox);
         let notifies = self.notifiers.iter().map(|(notify, _)| *notify);
         let collected = collected.iter().map(|one| one.channel);
-        let filled = std::mem::take(&mut self.filled);
-        let others = inboxes.chain(notifies).chain(collected).chain(filled);
+        let others = inboxes.chain(notifies).chain(collected);
         asked.extend(others.map(|channel| (channel, End::Receiver)));
         let notified = self.notified.iter().copied();
         asked.extend(notified.map(|notify| (notify, End::Receiver)));
@@ -325,7 +325,7 @@ impl Waits {
         }
     }
 
-    fn add(&mut self, id: u64, chain: &Chain, sharing: &mut Sharing) {
+    fn add(&mut self, id: u64, chain: &Chain, sharing: &mut Sharing, filled: &mut Vec<u64>) {
         let channel_of = |semaphore: u64| {
             chain.details.iter().find_map(|detail| match detail {
                 Detail::End(end) if is_of(*end, semaphore) => Some(*end),
@@ -354,7 +354,7 @@ impl Waits {
                         }
                     }
                     if end.waits && end.end == End::Sender {
-                        self.filled.push(end.channel);
+                        filled.push(end.channel);
                     }
                     let owner = Owner {
                         task: id,
@@ -372,7 +372,7 @@ impl Waits {
             }
         }
         for branch in &chain.branches {
-            self.add(id, branch, sharing);
+            self.add(id, branch, sharing, filled);
         }
     }
 
