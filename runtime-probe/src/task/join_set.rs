@@ -17,7 +17,12 @@ mod builder;
 pub use builder::Builder;
 
 /// [`tokio::task::JoinSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-pub struct JoinSet<T>(tokio::task::JoinSet<T>, Members);
+pub struct JoinSet<T>(tokio::task::JoinSet<T>, Members, KeptWaker);
+
+/// Whether tokio's set may have kept the waker of a poll that found a result. The next question of that poll would then be no
+/// registration.
+#[derive(Default)]
+struct KeptWaker(bool);
 
 impl<T: 'static> JoinSet<T> {
     /// A builder for a named task of this set. tokio's own builder exists only with `tokio_unstable` and the feature
@@ -114,17 +119,17 @@ impl<T: 'static> JoinSet<T> {
 
     /// [`tokio::task::JoinSet::join_next`].
     pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
-        let JoinSet(set, members) = self;
+        let JoinSet(set, members, kept) = self;
         async move {
             if members.are_of_several_places() {
-                return next_with_id(set, members).await.map(without_id);
+                return next_with_id(set, members, kept).await.map(without_id);
             }
             // No result is kept while the future waits. Otherwise it would be `Sync` only if results are.
-            if let joined @ Some(_) = at_once(|| set.try_join_next()) {
+            if let joined @ Some(_) = at_once(set, kept, Set::try_join_next, Set::poll_join_next) {
                 note_taken(members, &joined);
                 return joined;
             }
-            let joined = taken(set.join_next().await);
+            let joined = kept.taken(set.join_next().await);
             note_taken(members, &joined);
             joined
         }
@@ -134,7 +139,7 @@ impl<T: 'static> JoinSet<T> {
     pub fn join_next_with_id(
         &mut self,
     ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
-        next_with_id(&mut self.0, &mut self.1)
+        next_with_id(&mut self.0, &mut self.1, &mut self.2)
     }
 
     /// [`tokio::task::JoinSet::poll_join_next`].
@@ -146,8 +151,12 @@ impl<T: 'static> JoinSet<T> {
             let joined = self.poll_join_next_with_id(context);
             return joined.map(|joined| joined.map(without_id));
         }
-        let joined = match at_once(|| self.0.try_join_next()) {
-            None => self.0.poll_join_next(context).map(taken),
+        let JoinSet(set, _, kept) = self;
+        let joined = match at_once(set, kept, Set::try_join_next, Set::poll_join_next) {
+            None => {
+                let joined = set.poll_join_next(context);
+                joined.map(|joined| kept.taken(joined))
+            }
             joined => Poll::Ready(joined),
         };
         if let Poll::Ready(joined) = &joined {
@@ -161,8 +170,13 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
-        let joined = match at_once(|| self.0.try_join_next_with_id()) {
-            None => self.0.poll_join_next_with_id(context).map(taken),
+        let JoinSet(set, _, kept) = self;
+        let (take, poll) = (Set::try_join_next_with_id, Set::poll_join_next_with_id);
+        let joined = match at_once(set, kept, take, poll) {
+            None => {
+                let joined = set.poll_join_next_with_id(context);
+                joined.map(|joined| kept.taken(joined))
+            }
             joined => Poll::Ready(joined),
         };
         if let Poll::Ready(joined) = &joined {
@@ -239,15 +253,17 @@ impl<T> JoinSet<T> {
 
 /// The next result, which is noted.
 async fn next_with_id<T: 'static>(
-    set: &mut tokio::task::JoinSet<T>,
+    set: &mut Set<T>,
     members: &mut Members,
+    kept: &mut KeptWaker,
 ) -> Option<Result<(Id, T), JoinError>> {
     // As in `join_next`.
-    if let joined @ Some(_) = at_once(|| set.try_join_next_with_id()) {
+    let (take, poll) = (Set::try_join_next_with_id, Set::poll_join_next_with_id);
+    if let joined @ Some(_) = at_once(set, kept, take, poll) {
         note_joined(members, &joined);
         return joined;
     }
-    let joined = taken(set.join_next_with_id().await);
+    let joined = kept.taken(set.join_next_with_id().await);
     note_joined(members, &joined);
     joined
 }
@@ -308,7 +324,7 @@ impl<T> From<tokio::task::JoinSet<T>> for JoinSet<T> {
             true => Members::default(),
             false => Members::unknown(),
         };
-        JoinSet(inner, members)
+        JoinSet(inner, members, KeptWaker::default())
     }
 }
 
@@ -344,26 +360,45 @@ where
     }
 }
 
-/// Takes a result that is there, without a waker. tokio's set registers a waker before it looks for a result, and keeps it if
-/// there is one. With the task's waker, the next question of the same poll would then be no registration.
+type Set<T> = tokio::task::JoinSet<T>;
+
+/// Takes a result that is there, without the task's waker: tokio's set registers a waker before it looks for a result, and keeps
+/// it if there is one. A waker that was kept so is replaced here.
 ///
 /// A result takes one of the coop budget, as tokio's poll does. Without budget nothing is taken, and tokio's poll gives way.
-fn at_once<R>(take: impl FnOnce() -> Option<R>) -> Option<R> {
+fn at_once<T, R>(
+    set: &mut Set<T>,
+    kept: &mut KeptWaker,
+    take: fn(&mut Set<T>) -> Option<R>,
+    poll: fn(&mut Set<T>, &mut Context<'_>) -> Poll<Option<R>>,
+) -> Option<R> {
     if !coop::has_budget_remaining() {
         return None;
     }
-    let joined = take()?;
-    let consumed = pin!(coop::consume_budget()).poll(&mut Context::from_waker(Waker::noop()));
-    debug_assert!(consumed.is_ready(), "there was budget");
-    Some(joined)
+    let mut context = Context::from_waker(Waker::noop());
+    if let Some(joined) = take(set) {
+        let consumed = pin!(coop::consume_budget()).poll(&mut context);
+        debug_assert!(consumed.is_ready(), "there was budget");
+        return Some(joined);
+    }
+    match std::mem::take(&mut kept.0) {
+        true => match poll(set, &mut context) {
+            Poll::Ready(joined) => joined,
+            Poll::Pending => None,
+        },
+        false => None,
+    }
 }
 
-/// Withdraws the registration of a poll that found a result.
-fn taken<R>(joined: Option<R>) -> Option<R> {
-    if joined.is_some() {
-        crate::source::waker::withdraw();
+impl KeptWaker {
+    /// Withdraws the registration of a poll that found a result.
+    fn taken<R>(&mut self, joined: Option<R>) -> Option<R> {
+        if joined.is_some() {
+            crate::source::waker::withdraw();
+            self.0 = true;
+        }
+        joined
     }
-    joined
 }
 
 #[cfg(test)]
