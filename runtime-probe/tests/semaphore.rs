@@ -177,10 +177,14 @@ fn a_holder_that_goes_on_unties_it() {
     let line = line!() + 1;
     let semaphore = Arc::new(Semaphore::new(2));
     let sleeps = semaphore.clone();
+    let (has_one, seen) = std::sync::mpsc::channel();
     runtime.spawn(async move {
         let _permit = sleeps.acquire().await.unwrap();
+        has_one.send(()).unwrap();
         time::sleep(Duration::from_secs(3600)).await;
     });
+    // Otherwise the other task may be first, and wait for itself.
+    seen.recv().unwrap();
     runtime.spawn(async move {
         let _first = semaphore.acquire().await.unwrap();
         let _both = semaphore.acquire_many(2).await.unwrap();
