@@ -48,8 +48,8 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
-    /// Reads the parameter as a number with a fraction or an exponent, as Go's trace takes them in decimal. Less than a nanosecond is 0, as
-    /// there. Values that Go replaces by its default are refused here.
+    /// Reads the parameter as a decimal number with a fraction or an exponent, as Go does for a trace. Less than a nanosecond is 0,
+    /// as there. Values that Go replaces by its default are refused here.
     pub(super) fn of_a_fraction(request: &Request) -> Result<Option<Span>, Refusal> {
         let Some(text) = request.param("seconds")? else {
             return Ok(None);

@@ -218,14 +218,13 @@ fn workers(
         |worker: &WorkerNumbers| worker.thread.is_some() || worker.activity == Activity::Outside;
     if numbers.workers.iter().all(is_known) {
         let number = runtimes::by_id(numbers.id);
+        // A runtime that polls a task is in tokio's own `block_on`, if it is in none of the probe's.
+        let polls_here = |(_, row): &(&u32, &&Row)| number.0 != 0 && row.runtime == number;
+        let polling = polled.iter().find(polls_here).map(|(thread, _)| *thread);
         let lanes = numbers.workers.iter().map(|worker| {
             let mut threads = alive.iter();
-            // A runtime that polls a task is in tokio's own `block_on`, if it is in none of the probe's.
-            let polls_here = |row: &Row| number.0 != 0 && row.runtime == number;
-            let mut polls = polled.iter().filter(|(_, row)| polls_here(row));
-            let polls = polls.next().map(|(thread, _)| *thread);
             let thread = threads.find(|(thread, (known, _))| match worker.activity {
-                Activity::Outside => Some(**thread) == polls,
+                Activity::Outside => Some(**thread) == polling,
                 Activity::Awake | Activity::Parked => Some(known.std_id) == worker.thread,
             });
             let thread = thread.map(|(number, (thread, _))| (*number, thread));

@@ -101,8 +101,8 @@ pub(super) enum CommonPart {
     /// All is in the file.
     None,
     In(PathBuf),
-    /// The file names another one that is not there. What is left has pairs of a name and a line that are of two frames, as a file
-    /// whose debug information was split off.
+    /// The file names another one that is not there. What is left gives the name of one frame and the line of another, as a file whose
+    /// debug information was split off.
     Missing,
 }
 

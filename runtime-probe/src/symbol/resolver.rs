@@ -325,7 +325,7 @@ fn load(module: &Module) -> Option<Loaded> {
 }
 
 /// Reads a file's debug information; its symbols only if a part of the debug information is in another file that cannot be read. What is
-/// left would give pairs of a name and a line that are of two frames.
+/// left would give the name of one frame and the line of another.
 #[cfg(unix)]
 fn read(file: &Path) -> Option<Loaded> {
     let symbols = || SymbolTable::read(file).map(Loaded::Symbols);

@@ -152,13 +152,8 @@ impl<T: 'static> JoinSet<T> {
             return joined.map(|joined| joined.map(without_id));
         }
         let JoinSet(set, _, kept) = self;
-        let joined = match at_once(set, kept, Set::try_join_next, Set::poll_join_next) {
-            None => {
-                let joined = set.poll_join_next(context);
-                joined.map(|joined| kept.taken(joined))
-            }
-            joined => Poll::Ready(joined),
-        };
+        let (take, poll) = (Set::try_join_next, Set::poll_join_next);
+        let joined = poll_next(set, kept, take, poll, context);
         if let Poll::Ready(joined) = &joined {
             note_taken(&mut self.1, joined);
         }
@@ -172,13 +167,7 @@ impl<T: 'static> JoinSet<T> {
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         let JoinSet(set, _, kept) = self;
         let (take, poll) = (Set::try_join_next_with_id, Set::poll_join_next_with_id);
-        let joined = match at_once(set, kept, take, poll) {
-            None => {
-                let joined = set.poll_join_next_with_id(context);
-                joined.map(|joined| kept.taken(joined))
-            }
-            joined => Poll::Ready(joined),
-        };
+        let joined = poll_next(set, kept, take, poll, context);
         if let Poll::Ready(joined) = &joined {
             note_joined(&mut self.1, joined);
         }
@@ -365,7 +354,8 @@ type Set<T> = tokio::task::JoinSet<T>;
 /// Takes a result that is there, without the task's waker: tokio's set registers a waker before it looks for a result, and keeps
 /// it if there is one. A waker that was kept so is replaced here.
 ///
-/// A result takes one of the coop budget, as tokio's poll does. Without budget nothing is taken, and tokio's poll gives way.
+/// A result takes one of the coop budget, as tokio's poll does. Without budget nothing is taken: tokio's poll, which comes next,
+/// wakes the task and returns `Pending`.
 fn at_once<T, R>(
     set: &mut Set<T>,
     kept: &mut KeptWaker,
@@ -387,6 +377,20 @@ fn at_once<T, R>(
             Poll::Pending => None,
         },
         false => None,
+    }
+}
+
+/// A poll for the next result, with one registration.
+fn poll_next<T, R>(
+    set: &mut Set<T>,
+    kept: &mut KeptWaker,
+    take: fn(&mut Set<T>) -> Option<R>,
+    poll: fn(&mut Set<T>, &mut Context<'_>) -> Poll<Option<R>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<R>> {
+    match at_once(set, kept, take, poll) {
+        None => poll(set, context).map(|joined| kept.taken(joined)),
+        joined => Poll::Ready(joined),
     }
 }
 
