@@ -10,7 +10,14 @@ pub mod axum {}
 pub mod console {}
 
 /// [benches-records-2026-11-22]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22.md
-/// [benches-records-2026-11-22-patched]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-patched.md
+/// [benches-records-2026-11-30]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-30.md
+/// [benches-records-2026-12-01]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-12-01.md
+/// [benches-records-2026-12-01-decode]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-12-01-decode.md
+/// [benches-records-2026-12-01-echo]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-12-01-echo.md
+/// [decision-0096]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/decisions/0096-the-count-of-references-is-above-the-version.md
+/// [decision-0097]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/decisions/0097-the-flight-recorder-leaves-the-events-where-they-are.md
+/// [decision-0098]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/decisions/0098-the-last-reference-is-left-for-the-next-registration.md
+/// [decision-0102]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/decisions/0102-a-wait-is-compared-with-one-cache-line.md
 /// [cli-readme]: https://github.com/runtime-probe/runtime-probe/tree/main/dump/cli/README.md
 /// [benches-readme]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/README.md
 #[doc = include_str!("../docs/cost.md")]
