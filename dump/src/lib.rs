@@ -10,6 +10,7 @@
 //! * [`schedtrace`]: lines of the scheduler's state;
 //! * [`trace`]: events by time, as Go's execution trace;
 //! * [`json`]: pieces of JSON;
+//! * [`printable`]: characters that a terminal does not act on;
 //! * [`source_path`]: short paths of source files;
 //! * `text`: pieces of text;
 //! * [`parse`]: parsers of goroutine, thread and count dumps, of logs of these, and of `profile.proto`, ours and Go's.
@@ -18,6 +19,7 @@ pub mod goroutine;
 pub mod json;
 pub mod naming;
 pub mod parse;
+pub mod printable;
 pub mod profile;
 pub mod schedtrace;
 pub mod source_path;

@@ -4,6 +4,7 @@
 //! dumped. A line break in one of them would split a block, so characters that break the grammar are replaced. In
 //! practice none occurs; the check is one pass over the bytes.
 
+use crate::printable::is_printable;
 use crate::source_path::shortened;
 
 /// Appends `text` without line breaks, tabs and other control characters.
@@ -44,13 +45,9 @@ fn or<'a>(text: &'a str, substitute: &'a str) -> &'a str {
     if text.is_empty() { substitute } else { text }
 }
 
-/// Replaces characters that end a line or control a terminal.
+/// Replaces characters that a terminal acts on.
 fn printable(c: char) -> char {
-    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-        '?'
-    } else {
-        c
-    }
+    if is_printable(c) { c } else { '?' }
 }
 
 /// Appends `text` with each character passed through `replace`. `replace` MUST return printable ASCII unchanged,
@@ -86,8 +83,8 @@ mod tests {
     #[test]
     fn what_breaks_the_grammar_is_replaced() {
         assert_eq!(
-            pushed(push_single_line, "a\nb\tc\u{85}d\u{2028}e é"),
-            "a?b?c?d?e é"
+            pushed(push_single_line, "a\nb\tc\u{85}d\u{2028}e é\u{202e}f"),
+            "a?b?c?d?e é?f"
         );
         assert_eq!(
             pushed(push_called_function, "<fn(u8) as F>::call"),

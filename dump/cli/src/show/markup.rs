@@ -1,5 +1,7 @@
 //! Foreign text in HTML and SVG.
 
+use runtime_dump::printable::is_printable;
+
 /// Escapes a text for use as content or in a quoted attribute.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
@@ -9,8 +11,8 @@ pub(crate) fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push('?'),
-            c => out.push(c),
+            c if is_printable(c) => out.push(c),
+            _ => out.push('?'),
         }
     }
     out

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::IsTerminal;
 
+use runtime_dump::printable::is_printable;
+
 /// The colours of the output: all or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -55,22 +57,33 @@ impl Style {
     }
 }
 
-/// Replaces the control characters of a text, which a terminal would act on.
+/// Replaces the characters of a text that a terminal would act on.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if is_printable(c) { c } else { '?' })
         .collect()
 }
 
-/// Replaces the control characters of several lines, tabs excepted.
+/// Replaces the characters of several lines that a terminal would act on, tabs excepted.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && !matches!(c, '\n' | '\t') {
-                '?'
-            } else {
+            if is_printable(c) || matches!(c, '\n' | '\t') {
                 c
+            } else {
+                '?'
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_that_a_terminal_acts_on_is_printed() {
+        assert_eq!(printable("a\u{1b}[1mb\nc\u{202e}d é"), "a?[1mb?c?d é");
+        assert_eq!(printable_lines("a\u{1b}b\n\tc\u{2066}d"), "a?b\n\tc?d");
+    }
 }

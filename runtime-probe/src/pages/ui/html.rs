@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use runtime_dump::printable::is_printable;
+
 /// A document, or a part of one.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
@@ -107,17 +109,12 @@ impl Write for Escaped<'_> {
                 '\'' => self.0.push_str("&#39;"),
                 '\n' => self.0.push('\n'),
                 // Control characters do not belong into HTML, and direction marks would reverse the text beside them.
-                c if c.is_control() || is_direction(c) => self.0.push(char::REPLACEMENT_CHARACTER),
-                c => self.0.push(c),
+                c if is_printable(c) => self.0.push(c),
+                _ => self.0.push(char::REPLACEMENT_CHARACTER),
             }
         }
         Ok(())
     }
-}
-
-/// Whether the character changes the direction of the text after it.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// An address with a query, for an attribute: values are percent-encoded, empty ones left out.
