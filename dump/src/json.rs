@@ -1,5 +1,6 @@
 //! Pieces of JSON.
 
+use crate::printable::is_printable;
 use crate::profile::address_list::call_address;
 use crate::stack::{Frame, Location, Stack};
 use crate::text::digits::push_decimal;
@@ -12,7 +13,7 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            c if c.is_control() => {
+            c if !is_printable(c) => {
                 out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
             }
             c => out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes()),

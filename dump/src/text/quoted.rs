@@ -1,5 +1,7 @@
 //! Strings in quotation marks as Go's `strconv.Quote` writes them.
 
+use crate::printable::is_printable;
+
 /// Appends `name` bare if it is one plain word, otherwise quoted.
 ///
 /// Go's dumps quote labels with any character beside `[A-Za-z0-9./_]`. Here `-` and `:` stay bare, too: names of tasks
@@ -44,7 +46,7 @@ pub(crate) fn push_quoted(out: &mut Vec<u8>, text: &str) {
             '\0'..' ' | '\u{7f}' => {
                 out.extend_from_slice(format!("\\x{:02x}", u32::from(c)).as_bytes())
             }
-            '\u{80}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+            c if !is_printable(c) || matches!(c, '\u{a0}' | '\u{feff}') => {
                 out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
             }
             c => out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes()),
@@ -66,6 +68,7 @@ mod tests {
             ("two words", r#""two words""#),
             ("a\"b\\c\n\u{1}\u{7f}", r#""a\"b\\c\n\x01\x7f""#),
             ("é\u{85}", "\"é\\u0085\""),
+            ("a\u{202e}b", "\"a\\u202eb\""),
         ];
         for (name, expected) in cases {
             let mut out = Vec::new();
