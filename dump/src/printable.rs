@@ -2,6 +2,7 @@
 
 /// Whether the character is shown where it stands. Control characters are not, nor are the characters that end a line or
 /// change the direction of the text after them: a name with one of these could show the rest of its line reversed.
+/// All other characters are, also the joiners within words, which Go's `strconv.IsPrint` excludes.
 ///
 /// # Examples
 ///

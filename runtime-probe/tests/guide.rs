@@ -5,16 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The names of the definitions `[name]: target` whose target `keeps` holds.
-fn definitions<'a>(
-    lines: impl Iterator<Item = &'a str>,
-    keeps: impl Fn(&str) -> bool,
-) -> BTreeSet<String> {
-    lines
-        .filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
-        .filter(|(_, target)| keeps(target))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+/// The name and the target of a definition, `[name]: target`.
+fn definition(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix('[')?.split_once("]: ")
 }
 
 #[test]
@@ -29,11 +22,14 @@ fn each_path_has_an_address_in_the_documentation() {
         };
         let file = file.trim_end_matches("\")]\n");
         let text = fs::read_to_string(root.join(file)).unwrap();
-        let paths = definitions(text.lines(), |target| !target.starts_with("http"));
-        let addresses = definitions(
-            before.lines().filter_map(|line| line.strip_prefix("/// ")),
-            |_| true,
-        );
+        let paths: BTreeSet<&str> = (text.lines().filter_map(definition))
+            .filter(|(_, target)| !target.starts_with("http"))
+            .map(|(name, _)| name)
+            .collect();
+        let addresses: BTreeSet<&str> = (before.lines())
+            .filter_map(|line| definition(line.strip_prefix("/// ")?))
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(paths, addresses, "{file}");
         files += 1;
         links += paths.len();
